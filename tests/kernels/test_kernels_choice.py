@@ -1,0 +1,112 @@
+"""The table of who serves the kernels."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from unittest import mock
+
+import numpy as np
+import pytest
+from kernel_cases import array
+from tinygrad_cnn import kernels
+from tinygrad_cnn.errors import ArgumentError, MissingExtraError
+from tinygrad_cnn.kernels import numpy_conv, reference
+
+needs_numba = pytest.mark.skipif(not find_spec("numba"), reason="numba is not installed")
+
+
+@pytest.fixture(autouse=True)
+def _restore():
+    with kernels.use("auto"):
+        yield
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_use_binds_from_now_on():
+    kernels.use("numpy")
+    assert kernels.current() == "numpy"
+    assert kernels.conv is numpy_conv.conv
+    kernels.use("reference")
+    assert kernels.current() == "reference"
+    assert all(getattr(kernels, name) is getattr(reference, name) for name in kernels.NAMES)
+
+
+def test_use_as_a_context_manager_restores_even_after_an_error():
+    kernels.use("numpy")
+    with pytest.raises(KeyError), kernels.use("reference"):
+        with kernels.use("numpy"):
+            assert kernels.conv is numpy_conv.conv
+        assert kernels.conv is reference.conv
+        raise KeyError
+    assert kernels.current() == "numpy"
+    assert kernels.conv is numpy_conv.conv
+
+
+def test_an_unknown_choice_lists_the_choices_and_changes_nothing():
+    kernels.use("numpy")
+    with pytest.raises(ArgumentError, match="unknown choice 'cuda'; use one of 'auto', 'numpy', 'numba', 'reference'"):
+        kernels.use("cuda")
+    assert kernels.current() == "numpy"
+
+
+def test_numba_missing_names_the_extra():
+    with mock.patch.object(kernels, "find_spec", return_value=None):
+        with pytest.raises(MissingExtraError, match=r'tinygrad_cnn\[fast\]'):
+            kernels.use("numba")
+        kernels.use("auto")
+        assert all(getattr(kernels, name) is kernels.implementations(name)["numpy"] for name in kernels.NAMES)
+        assert all("numba" not in kernels.implementations(name) for name in kernels.NAMES)
+
+
+def test_every_kernel_has_a_reference_and_a_numpy_implementation():
+    assert len(kernels.NAMES) == 22
+    for name in kernels.NAMES:
+        found = kernels.implementations(name)
+        assert {"reference", "numpy"} <= found.keys() <= {"reference", "numpy", "numba"}
+        assert {implementation.__name__ for implementation in found.values()} == {name}
+        assert all(implementation.__doc__ for implementation in found.values())
+    with pytest.raises(ArgumentError, match="no kernel is called 'convolve'; there are conv, conv_input_grad"):
+        kernels.implementations("convolve")
+
+
+@needs_numba
+def test_auto_leaves_small_arrays_to_numpy_and_compiles_for_large_ones():
+    small, large = array(np.random.default_rng(0), (2, 2, 8, 8)), array(np.random.default_rng(0), (2, 2, 128, 128))
+    for x, who in ((small, "numpy"), (large, "numba")):
+        geometry = kernels.PoolGeometry.of(x.shape, 2)
+        served = mock.Mock(side_effect=RuntimeError(who))
+        with mock.patch.object(kernels, "_compiled", return_value=served):
+            if who == "numpy":
+                kernels.max_pool(x, geometry)
+            else:
+                with pytest.raises(RuntimeError, match="numba"):
+                    kernels.max_pool(x, geometry)
+
+
+@needs_numba
+def test_use_numba_serves_what_is_compiled_and_numpy_the_rest():
+    kernels.use("numba")
+    assert kernels.max_pool.__module__ == "tinygrad_cnn.kernels.numba_pool"
+    assert kernels.relu.__module__ == "tinygrad_cnn.kernels.numpy_activation"
+
+
+def test_import_leaves_numba_alone():
+    result = python("import sys, tinygrad_cnn.kernels as k; print(k.current(), 'numba' in sys.modules)")
+    assert result.stdout.split() == ["auto", "False"], result.stderr
+
+
+def test_the_environment_variable_chooses():
+    code = "import tinygrad_cnn.kernels as k; print(k.current(), k.conv.__module__)"
+    assert python(code, TINYGRAD_CNN_KERNELS="reference").stdout.split() == [
+        "reference",
+        "tinygrad_cnn.kernels.reference",
+    ]
+    result = python(code, TINYGRAD_CNN_KERNELS="fast")
+    assert result.returncode != 0
+    assert "unknown choice 'fast' in TINYGRAD_CNN_KERNELS" in result.stderr

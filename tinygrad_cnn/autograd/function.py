@@ -1,0 +1,258 @@
+"""Function: an op and, once applied, a node of the graph.
+
+An op is a class with a `forward` on arrays and a `backward` on tensors. Applied to tensors, its instance *is* the node
+that remembers the application: the edges to the nodes that made its inputs, and what its rule saved, nothing else.
+
+    class Square(Function):
+        def forward(self, x):
+            self.save_for_backward(x)
+            return x * x
+
+        def backward(self, gy):
+            x, = self.saved
+            return 2 * x * gy
+
+    y = Square.apply(x)
+
+`backward` is the definition and is written in differentiable ops, so that gradients of gradients come from it. An op
+may add `backward_kernel`, the same rule on arrays in one pass; the engine takes it when no graph of the backward is
+asked for.
+
+A node never holds its own output tensor (that would be a reference cycle, and memory would wait for the garbage
+collector): a saved output is kept as its array and re-attached to the node when it is read.
+"""
+
+import itertools
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import AutogradError, GraphFreedError, InplaceError
+from ..tensor import Tensor, VersionCounter
+from .mode import STATE
+
+if TYPE_CHECKING:
+    from typing import Self
+
+Array = NDArray[Any]
+Hook = Callable[[Tensor], Tensor | None]
+
+_next_number = itertools.count().__next__
+
+
+class Function:
+    """Base class of every op.
+
+    Subclasses define `forward` and `backward`, may define `backward_kernel`, and declare their parameters as class
+    annotations; `apply` sets them as attributes.
+
+    Attributes
+    ----------
+    number : int
+        Counts up as nodes are made, so descending order visits every node after all of its consumers.
+    params : dict
+        The op's parameters (``stride``, ``dim``, ...), for rules, drawings and messages.
+    edges : tuple of (Function or None)
+        For each input, the node that its gradient goes to; None where the input needs no gradient.
+    needs_input_grad : tuple of bool
+        For each input, whether `backward` has to return a gradient.
+    input_shapes, input_dtypes, shape, dtype
+        Of the inputs and of the output.
+    module : str
+        Path of the `nn.Module` that was running (``"features.3"``), or ``""``.
+    auxiliary : tuple of ndarray
+        Results of `forward` beside the output that carry no gradient (max pooling's indices), if it set any.
+    """
+
+    __slots__ = (
+        "__dict__", "__weakref__", "_inputs", "_output_counter", "_saved", "auxiliary", "dtype", "edges", "hooks",
+        "input_dtypes", "input_shapes", "module", "needs_input_grad", "number", "params", "retains_grad", "shape",
+    )  # fmt: skip
+
+    def __init__(self, **params: Any) -> None:
+        self.params = params
+        self.__dict__.update(params)
+        self.edges: tuple[Function | None, ...] = ()
+        self.needs_input_grad: tuple[bool, ...] = ()
+        self._inputs: tuple[Tensor, ...] = ()
+        # What the rule needs, in the order it was saved: (input tensor | None, array, version when saved).
+        self._saved: list[tuple[Tensor | None, Array | None, int]] | None = []
+        self._output_counter: VersionCounter | None = None
+        self.auxiliary: tuple[Array, ...] = ()
+        self.hooks: list[Hook] | None = None
+        self.retains_grad: weakref.ref[Tensor] | None = None
+
+    # What an op defines ---------------------------------------------------------------------------------------------
+
+    def forward(self, *inputs: Any) -> Any:
+        """Compute the output array from the input arrays."""
+        raise AutogradError(f"{self.op_name} has no forward: define forward(self, ...) on {type(self).__qualname__}")
+
+    def backward(self, gy: Any) -> Any:
+        """Return the gradient of each input, from the gradient of the output; None where none is needed."""
+        raise AutogradError(f"{self.op_name} has no backward: define backward(self, gy) on {type(self).__qualname__}")
+
+    # `backward` on arrays, in one pass; None where an op does not define it.
+    backward_kernel: Callable[[Array], Any] | None = None
+
+    # Whether the output may be a view of the first input's memory, as a reshape's is.
+    is_view: bool = False
+
+    # Applying it ----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def apply(cls, *inputs: Tensor, **params: Any) -> Tensor:
+        """Apply the op to tensors; the output remembers the node where any input needs a gradient."""
+        return cls(**params)(*inputs)
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        record = False
+        for x in inputs:
+            if x._is_view:
+                x._refuse_if_stale(self.op_name)
+            record = record or x._requires_grad
+        if not (record and STATE.grad_enabled):
+            self.needs_input_grad = (False,) * len(inputs)
+            output = Tensor(self.forward(*[x.array for x in inputs]))
+            return inputs[0]._alias(output) if self._shares_memory(inputs, output) else output
+        self.module = STATE.module_path
+        self.needs_input_grad = tuple([x._requires_grad for x in inputs])
+        self._inputs = inputs
+        output = Tensor(self.forward(*[x.array for x in inputs]))
+        self._inputs = ()
+        self.edges = tuple([x._edge() if x._requires_grad else None for x in inputs])
+        self.number = _next_number()  # after the edges, which may have made the nodes of leaves
+        self.input_shapes = tuple([x.array.shape for x in inputs])
+        self.input_dtypes = tuple([x.array.dtype for x in inputs])
+        self.shape, self.dtype = output.array.shape, output.array.dtype
+        output.grad_fn = self
+        output._requires_grad = True
+        output._counter = self._output_counter
+        return inputs[0]._alias(output) if self._shares_memory(inputs, output) else output
+
+    def _shares_memory(self, inputs: tuple[Tensor, ...], output: Tensor) -> bool:
+        return self.is_view and np.may_share_memory(output.array, inputs[0].array)
+
+    # Saving for the backward pass -----------------------------------------------------------------------------------
+
+    def save_for_backward(self, *values: Array | None) -> None:
+        """Keep arrays for the rule. Inputs come back as the tensors they were, anything else as a constant."""
+        if not self._inputs:
+            return
+        assert self._saved is not None
+        for value in values:
+            tensor = next((x for x in self._inputs if x.array is value), None)
+            self._saved.append((tensor, value, tensor._version if tensor is not None else 0))
+
+    def save_output(self, y: Array) -> None:
+        """Keep the output for the rule; it comes back attached to this node."""
+        if self._inputs:
+            assert self._saved is not None
+            self._output_counter = VersionCounter()
+            self._saved.append((None, y, -1))
+
+    @property
+    def saved(self) -> tuple[Any, ...]:
+        """What was saved, as tensors that gradients flow through (None where None was saved)."""
+        return tuple([self._restore(*entry) for entry in self._entries()])
+
+    @property
+    def saved_arrays(self) -> tuple[Any, ...]:
+        """What was saved, as arrays, for `backward_kernel`."""
+        return tuple([self._checked(*entry) for entry in self._entries()])
+
+    def release(self) -> None:
+        """Free what was saved; a rule that reads it after this raises."""
+        self.auxiliary = ()
+        if self._saved:
+            self._saved = None
+
+    def _entries(self) -> list[tuple[Tensor | None, Array | None, int]]:
+        if self._saved is None:
+            raise GraphFreedError(
+                f"{self.described} was already differentiated and what it saved is freed; to go through the graph "
+                "again, call the first backward or grad with retain_graph=True"
+            )
+        return self._saved
+
+    def _checked(self, tensor: Tensor | None, array: Array | None, version: int) -> Array | None:
+        counter = self._output_counter if version < 0 else tensor._counter if tensor is not None else None
+        if array is not None and counter is not None and counter.value != max(version, 0):
+            origin = "its own output" if tensor is None else tensor._described()
+            raise InplaceError(
+                f"{self.described} needs {origin} of shape {array.shape} for its gradient, but the value was changed "
+                f"in place by {counter.writer}: it was saved at version {max(version, 0)} and is now at version "
+                f"{counter.value}; use the out-of-place form there, or clone() the tensor before it is changed"
+            )
+        return array
+
+    def _restore(self, tensor: Tensor | None, array: Array | None, version: int) -> Tensor | None:
+        self._checked(tensor, array, version)
+        if tensor is not None or array is None:
+            return tensor
+        constant = Tensor(array)
+        if version < 0:
+            constant.grad_fn, constant._requires_grad, constant._counter = self, True, self._output_counter
+        return constant
+
+    # Looking at it --------------------------------------------------------------------------------------------------
+
+    @property
+    def op_name(self) -> str:
+        """The op's name in drawings and messages; `<...Backward>` in a tensor's repr."""
+        return type(self).__name__
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The parameters worth showing, in drawings and messages."""
+        return self.params
+
+    @property
+    def described(self) -> str:
+        """The op's name and where it ran: ``Conv2d (in features.0)``."""
+        module = getattr(self, "module", "")
+        return f"{self.op_name} (in {module})" if module else self.op_name
+
+    @property
+    def next_functions(self) -> "tuple[tuple[Function | None, int], ...]":
+        """The edges in PyTorch's form: ((node or None, 0), ...)."""
+        return tuple((edge, 0) for edge in self.edges)
+
+    def __repr__(self) -> str:
+        return f"<{self.op_name}Backward>"
+
+
+class AccumulateGrad(Function):
+    """The node of a leaf: its gradient ends here and is added to ``leaf.grad``.
+
+    The leaf knows this node by a weak reference only and the node holds the leaf, so the graph keeps its leaves alive
+    and there is no cycle.
+    """
+
+    variable: Tensor
+
+    @classmethod
+    def of(cls, leaf: Tensor) -> "Self":
+        """The node of this leaf, made at its first use in a graph."""
+        node = cls(variable=leaf)
+        node.params = {}
+        node.number = _next_number()
+        node.module = STATE.module_path
+        node.shape, node.dtype = leaf.array.shape, leaf.array.dtype
+        node.input_shapes, node.input_dtypes = (), ()
+        return node
+
+    def accumulate(self, gradient: Tensor, owned: bool, create_graph: bool) -> None:
+        """Add to the leaf's gradient; ``owned`` says that nobody else holds the gradient's buffer."""
+        leaf = self.variable
+        if leaf.grad is not None and create_graph:
+            leaf.grad = leaf.grad + gradient
+        elif leaf.grad is not None:
+            leaf.grad = Tensor(leaf.grad.array + gradient.array)
+        elif create_graph:
+            leaf.grad = gradient.clone()
+        else:
+            leaf.grad = gradient if owned else Tensor(gradient.array.copy())

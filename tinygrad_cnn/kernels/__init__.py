@@ -1,0 +1,246 @@
+"""The kernels: arrays in, arrays out, and the table of who does the arithmetic.
+
+Call a kernel by its name in this module, `kernels.conv(x, weight, bias, geometry)`. The name is bound to one of
+
+    numpy       fast array code (numpy_*.py); always there
+    numba       compiled loops (numba_*.py) where they beat NumPy, NumPy elsewhere; needs the extra "fast"
+    reference   plain Python loops (reference.py), the definition of every kernel; slow
+    auto        NumPy for small arrays and numba for large ones; NumPy alone where numba is not installed
+
+and `use` binds all names anew, for the whole process:
+
+    kernels.use("numpy")                # from now on
+    with kernels.use("reference"): ...  # in here
+
+At import it is the environment variable TINYGRAD_CNN_KERNELS that chooses, else "auto". Importing numba takes half a
+second, and compiling a kernel for the first time longer (the result is kept on disk), so "auto" leaves both until an
+array is large enough to win the time back. The choice looks at sizes only: equal inputs give equal bits.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from tinygrad_cnn.errors import ArgumentError, MissingExtraError
+from tinygrad_cnn.kernels.geometry import ConvGeometry, PoolGeometry
+from tinygrad_cnn.kernels.numpy_activation import (
+    log_softmax,
+    log_softmax_backward,
+    relu,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+    tanh_backward,
+)
+from tinygrad_cnn.kernels.numpy_conv import conv, conv_input_grad, conv_weight_grad
+from tinygrad_cnn.kernels.numpy_norm import (
+    batch_norm,
+    batch_norm_input_grad,
+    channel_moments,
+    channel_sum,
+    channel_window_sum,
+    local_response_norm,
+    local_response_norm_input_grad,
+)
+from tinygrad_cnn.kernels.numpy_pool import avg_pool, avg_pool_input_grad, max_pool, pool_gather, pool_scatter
+
+__all__ = [
+    "CHOICES",
+    "NAMES",
+    "ConvGeometry",
+    "PoolGeometry",
+    "avg_pool",
+    "avg_pool_input_grad",
+    "batch_norm",
+    "batch_norm_input_grad",
+    "channel_moments",
+    "channel_sum",
+    "channel_window_sum",
+    "conv",
+    "conv_input_grad",
+    "conv_weight_grad",
+    "current",
+    "implementations",
+    "local_response_norm",
+    "local_response_norm_input_grad",
+    "log_softmax",
+    "log_softmax_backward",
+    "max_pool",
+    "pool_gather",
+    "pool_scatter",
+    "relu",
+    "relu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "tanh_backward",
+    "use",
+]
+
+Kernel = Callable[..., Any]
+
+CHOICES = ("auto", "numpy", "numba", "reference")
+
+_NUMPY: dict[str, Kernel] = {
+    kernel.__name__: kernel
+    for kernel in (
+        conv,
+        conv_input_grad,
+        conv_weight_grad,
+        max_pool,
+        pool_scatter,
+        pool_gather,
+        avg_pool,
+        avg_pool_input_grad,
+        channel_window_sum,
+        local_response_norm,
+        local_response_norm_input_grad,
+        batch_norm,
+        channel_moments,
+        batch_norm_input_grad,
+        sigmoid,
+        sigmoid_backward,
+        relu,
+        relu_backward,
+        tanh_backward,
+        log_softmax,
+        log_softmax_backward,
+        channel_sum,
+    )
+}
+NAMES = tuple(_NUMPY)
+"""Every kernel's name; each exists in NumPy and in `reference`."""
+
+_COMPILED: dict[str, str] = {}
+"""The kernels that numba serves too, and the module that has each."""
+
+_WORTH_COMPILING = 1 << 14
+"""From how many numbers in its first array "auto" hands a call to numba."""
+
+_VARIABLE = "TINYGRAD_CNN_KERNELS"
+
+_current = "numpy"
+
+
+def use(choice: str) -> _Restore:
+    """Choose who serves the kernels: at once, or for a `with` block.
+
+    Parameters
+    ----------
+    choice : {"auto", "numpy", "numba", "reference"}
+        See the top of this module. The choice holds for every thread.
+
+    Returns
+    -------
+    context manager
+        Leaving it brings the previous choice back. Without `with`, ignore it.
+
+    Raises
+    ------
+    ArgumentError
+        An unknown choice.
+    MissingExtraError
+        "numba" is asked for and not installed.
+
+    Examples
+    --------
+    >>> from tinygrad_cnn import kernels
+    >>> with kernels.use("reference"):
+    ...     kernels.current(), kernels.conv.__module__
+    ('reference', 'tinygrad_cnn.kernels.reference')
+    """
+    previous = _current
+    _bind(choice)
+    return _Restore(previous)
+
+
+def current() -> str:
+    """Name the choice in force."""
+    return _current
+
+
+def implementations(name: str) -> dict[str, Kernel]:
+    """List every implementation of one kernel that can run here.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`.
+
+    Returns
+    -------
+    dict of str to callable
+        "reference" and "numpy", and "numba" where it is installed and has the kernel.
+    """
+    if name not in _NUMPY:
+        raise ArgumentError(f"kernels: no kernel is called {name!r}; there are {', '.join(NAMES)}")
+    found = {"reference": _reference(name), "numpy": _NUMPY[name]}
+    if name in _COMPILED and find_spec("numba"):
+        found["numba"] = _compiled(name)
+    return found
+
+
+class _Restore:
+    """What `use` returns: on leaving, binds the previous choice again."""
+
+    def __init__(self, previous: str) -> None:
+        self._previous = previous
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        _bind(self._previous)
+
+
+def _bind(choice: str) -> None:
+    """Rebind this module's names: call sites pay nothing for the choice."""
+    global _current
+    table = _table(choice)
+    globals().update(table)
+    _current = choice
+
+
+def _table(choice: str) -> dict[str, Kernel]:
+    if choice == "numpy":
+        return _NUMPY
+    if choice == "reference":
+        return {name: _reference(name) for name in NAMES}
+    if choice == "numba":
+        if not find_spec("numba"):
+            raise MissingExtraError('kernels.use("numba")', "fast")
+        return _NUMPY | {name: _compiled(name) for name in _COMPILED}
+    if choice == "auto":
+        return _NUMPY | {name: _by_size(name) for name in _COMPILED if find_spec("numba")}
+    origin = f" in {_VARIABLE}" if os.environ.get(_VARIABLE) == choice else ""
+    raise ArgumentError(f"kernels: unknown choice {choice!r}{origin}; use one of {', '.join(map(repr, CHOICES))}")
+
+
+def _reference(name: str) -> Kernel:
+    kernel: Kernel = getattr(import_module("tinygrad_cnn.kernels.reference"), name)
+    return kernel
+
+
+@functools.cache
+def _compiled(name: str) -> Kernel:
+    kernel: Kernel = getattr(import_module(_COMPILED[name]), name)
+    return kernel
+
+
+def _by_size(name: str) -> Kernel:
+    """Make a kernel that compiles only when an array is large enough to win the time back."""
+    plain = _NUMPY[name]
+
+    @functools.wraps(plain)
+    def kernel(array: Any, *arguments: Any) -> Any:
+        serve = plain if array.size < _WORTH_COMPILING else _compiled(name)
+        return serve(array, *arguments)
+
+    return kernel
+
+
+_bind(os.environ.get(_VARIABLE, "auto"))

@@ -1,0 +1,322 @@
+"""Every kernel as plain Python loops: the definition that the fast kernels are tested against.
+
+Read a function here to know what a kernel means; nothing is arranged for speed. The index algebra of every window is
+in one place, `_window`: output position i sees, under tap t, input position i * stride + t * dilation - before. Where
+that is not a position of the input there is padding, which the loops skip: 0 changes no sum, and -inf no maximum.
+
+Sums are accumulated in float64 and rounded to the input's dtype once, at the end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import product
+
+import numpy as np
+
+from tinygrad_cnn.kernels.arrays import Array, Indices
+from tinygrad_cnn.kernels.geometry import ConvGeometry, PoolGeometry
+
+Position = tuple[int, ...]
+
+
+def _positions(size: tuple[int, ...]) -> Iterator[Position]:
+    """List every position of a plane (or line, or volume) in row-major order."""
+    return product(*(range(length) for length in size))
+
+
+def _window(geometry: ConvGeometry | PoolGeometry, output: Position) -> Iterator[tuple[Position, Position]]:
+    """List (tap, input position) for every tap of one output's window that lies inside the input."""
+    for tap in _positions(geometry.kernel_size):
+        at = tuple(
+            i * stride + t * dilation - before
+            for i, t, stride, dilation, (before, _) in zip(
+                output, tap, geometry.stride, geometry.dilation, geometry.padding, strict=True
+            )
+        )
+        if all(0 <= i < size for i, size in zip(at, geometry.in_size, strict=True)):
+            yield tap, at
+
+
+def _conv_terms(geometry: ConvGeometry) -> Iterator[tuple[Position, Position, Position]]:
+    """List the indices (of y, of weight, of x) of every product in a convolution.
+
+    Output channel o belongs to group o // (o_total / groups), and reads that group's c_total / groups input channels.
+    """
+    channels, filters = geometry.weight_shape[1], geometry.out_channels // geometry.groups
+    for n, o in product(range(geometry.batch), range(geometry.out_channels)):
+        first_channel = (o // filters) * channels
+        for output in _positions(geometry.out_size):
+            for tap, at in _window(geometry, output):
+                for c in range(channels):
+                    yield (n, o, *output), (o, c, *tap), (n, first_channel + c, *at)
+
+
+def conv(x: Array, weight: Array, bias: Array | None, geometry: ConvGeometry) -> Array:
+    """Sum x * weight over each window, and add the bias: every product goes to its y."""
+    y = np.zeros(geometry.y_shape)
+    if bias is not None:
+        for o in range(geometry.out_channels):
+            y[:, o] = bias[o]
+    for at_y, at_weight, at_x in _conv_terms(geometry):
+        y[at_y] += float(x[at_x]) * float(weight[at_weight])
+    return y.astype(x.dtype)
+
+
+def conv_input_grad(gy: Array, weight: Array, geometry: ConvGeometry) -> Array:
+    """Send each gy back to every x that it was computed from, times the weight between them."""
+    gx = np.zeros(geometry.x_shape)
+    for at_y, at_weight, at_x in _conv_terms(geometry):
+        gx[at_x] += float(gy[at_y]) * float(weight[at_weight])
+    return gx.astype(gy.dtype)
+
+
+def conv_weight_grad(x: Array, gy: Array, geometry: ConvGeometry) -> Array:
+    """Send each gy back to every weight that it was computed with, times the x between them."""
+    gweight = np.zeros(geometry.weight_shape)
+    for at_y, at_weight, at_x in _conv_terms(geometry):
+        gweight[at_weight] += float(gy[at_y]) * float(x[at_x])
+    return gweight.astype(x.dtype)
+
+
+def max_pool(x: Array, geometry: PoolGeometry) -> tuple[Array, Indices]:
+    """Take each window's maximum and its flat position; the first of equal ones, and a NaN above all."""
+    y = np.empty((*x.shape[:2], *geometry.out_size), x.dtype)
+    indices = np.empty(y.shape, np.int64)
+    for n, c in product(range(x.shape[0]), range(x.shape[1])):
+        for output in _positions(geometry.out_size):
+            best = None
+            for _, at in _window(geometry, output):
+                value = x[(n, c, *at)]
+                if best is None or value > best or (math.isnan(value) and not math.isnan(best)):
+                    best, best_at = value, at
+            y[(n, c, *output)] = best
+            indices[(n, c, *output)] = np.ravel_multi_index(best_at, geometry.in_size)
+    return y, indices
+
+
+def pool_scatter(gy: Array, indices: Indices, in_size: tuple[int, ...]) -> Array:
+    """Add each gy to the place in its plane that its index names."""
+    gx = np.zeros((*gy.shape[:2], *in_size))
+    for at in np.ndindex(gy.shape):
+        plane = gx[at[:2]]
+        plane.flat[indices[at]] += float(gy[at])
+    return gx.astype(gy.dtype)
+
+
+def pool_gather(x: Array, indices: Indices) -> Array:
+    """Read each plane at the places that the indices name."""
+    y = np.empty(indices.shape, x.dtype)
+    for at in np.ndindex(indices.shape):
+        y[at] = x[at[:2]].flat[indices[at]]
+    return y
+
+
+def _divisor(geometry: PoolGeometry, output: Position, count_include_pad: bool, divisor_override: int | None) -> int:
+    """Count the taps that a window's mean divides by.
+
+    Without padding: those inside the input. With it: those inside the input and its padding, but not those beyond,
+    which a last window of `ceil_mode` may have.
+    """
+    if divisor_override is not None:
+        return divisor_override
+    count = 0
+    for tap in _positions(geometry.kernel_size):
+        counted = True
+        for axis, (before, after) in enumerate(geometry.padding):
+            at = output[axis] * geometry.stride[axis] + tap[axis] * geometry.dilation[axis] - before
+            low, high = (-before, geometry.in_size[axis] + after) if count_include_pad else (0, geometry.in_size[axis])
+            counted = counted and low <= at < high
+        count += counted
+    return count
+
+
+def avg_pool(x: Array, geometry: PoolGeometry, count_include_pad: bool, divisor_override: int | None) -> Array:
+    """Sum each window and divide by its number of taps."""
+    y = np.zeros((*x.shape[:2], *geometry.out_size))
+    for n, c in product(range(x.shape[0]), range(x.shape[1])):
+        for output in _positions(geometry.out_size):
+            total = sum(float(x[(n, c, *at)]) for _, at in _window(geometry, output))
+            y[(n, c, *output)] = total / _divisor(geometry, output, count_include_pad, divisor_override)
+    return y.astype(x.dtype)
+
+
+def avg_pool_input_grad(
+    gy: Array, geometry: PoolGeometry, count_include_pad: bool, divisor_override: int | None
+) -> Array:
+    """Give every x of a window an equal share of the window's gy."""
+    gx = np.zeros((*gy.shape[:2], *geometry.in_size))
+    for n, c in product(range(gy.shape[0]), range(gy.shape[1])):
+        for output in _positions(geometry.out_size):
+            share = float(gy[(n, c, *output)]) / _divisor(geometry, output, count_include_pad, divisor_override)
+            for _, at in _window(geometry, output):
+                gx[(n, c, *at)] += share
+    return gx.astype(gy.dtype)
+
+
+def channel_window_sum(x: Array, before: int, after: int) -> Array:
+    """Sum channels i - before to i + after, as far as they exist."""
+    s = np.zeros(x.shape)
+    channels = x.shape[1]
+    for i in range(channels):
+        for j in range(max(0, i - before), min(channels, i + after + 1)):
+            s[:, i] += x[:, j]
+    return s.astype(x.dtype)
+
+
+def local_response_norm(x: Array, size: int, alpha: float, beta: float, k: float) -> tuple[Array, Array]:
+    """Compute d[i] = k + alpha / size * sum of x[j]^2 over i's window, and y[i] = x[i] * d[i] ** -beta."""
+    y, d = np.empty(x.shape), np.empty(x.shape)
+    channels = x.shape[1]
+    for n, i, *at in np.ndindex(x.shape):
+        window = range(max(0, i - size // 2), min(channels, i + (size - 1) // 2 + 1))
+        energy = sum(float(x[n, j, *at]) ** 2 for j in window)
+        d[n, i, *at] = k + alpha / size * energy
+        y[n, i, *at] = x[n, i, *at] * d[n, i, *at] ** -beta
+    return y.astype(x.dtype), d.astype(x.dtype)
+
+
+def local_response_norm_input_grad(gy: Array, x: Array, d: Array, size: int, alpha: float, beta: float) -> Array:
+    """Follow both paths from x[j] to y[i]: the factor in front, where i = j, and the d of every window that j is in.
+
+    dy[i] / dx[j] = [i = j] * d[i] ** -beta - beta * x[i] * d[i] ** (-beta - 1) * 2 * alpha / size * x[j]
+    """
+    gx = np.zeros(x.shape)
+    channels = x.shape[1]
+    for n, i, *at in np.ndindex(x.shape):
+        g, x_i, d_i = float(gy[n, i, *at]), float(x[n, i, *at]), float(d[n, i, *at])
+        gx[n, i, *at] += g * d_i**-beta
+        for j in range(max(0, i - size // 2), min(channels, i + (size - 1) // 2 + 1)):
+            gx[n, j, *at] -= g * beta * x_i * d_i ** (-beta - 1) * 2 * alpha / size * float(x[n, j, *at])
+    return gx.astype(x.dtype)
+
+
+def channel_sum(gy: Array) -> Array:
+    """Sum everything that belongs to a channel."""
+    total = np.zeros(gy.shape[1])
+    for at in np.ndindex(gy.shape):
+        total[at[1]] += float(gy[at])
+    return total.astype(gy.dtype)
+
+
+def channel_moments(x: Array) -> tuple[Array, Array]:
+    """Average everything that belongs to a channel, then the squares of the distances from that average."""
+    count = x.size // x.shape[1]
+    mean, var = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    for at in np.ndindex(x.shape):
+        mean[at[1]] += float(x[at]) / count
+    for at in np.ndindex(x.shape):
+        var[at[1]] += (float(x[at]) - mean[at[1]]) ** 2 / count
+    return mean.astype(x.dtype), var.astype(x.dtype)
+
+
+def batch_norm(x: Array, weight: Array | None, bias: Array | None, mean: Array, rstd: Array) -> Array:
+    """Compute (x - mean) * rstd * weight + bias, each with the number of its channel."""
+    y = np.empty(x.shape)
+    for at in np.ndindex(x.shape):
+        c = at[1]
+        xhat = (float(x[at]) - float(mean[c])) * float(rstd[c])
+        y[at] = xhat * (1.0 if weight is None else float(weight[c])) + (0.0 if bias is None else float(bias[c]))
+    return y.astype(x.dtype)
+
+
+def batch_norm_input_grad(
+    gy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array
+) -> tuple[Array, Array, Array]:
+    """Follow the three paths from x to y: directly, through the variance, and through the mean.
+
+    With m numbers a channel, var = sum((x - mean)^2) / m and rstd = (var + eps) ** -1/2,
+
+        gxhat = gy * weight
+        gvar  = sum(gxhat * (x - mean)) * -1/2 * rstd^3
+        gmean = sum(gxhat) * -rstd                                  (var does not change with mean: sum(x - mean) = 0)
+        gx    = gxhat * rstd + gvar * 2 * (x - mean) / m + gmean / m
+    """
+    channels = x.shape[1]
+    m = x.size // channels
+    gweight, gbias, gvar, gmean = np.zeros(channels), np.zeros(channels), np.zeros(channels), np.zeros(channels)
+    gx = np.empty(x.shape)
+    for at in np.ndindex(x.shape):
+        c = at[1]
+        g, centred, r = float(gy[at]), float(x[at]) - float(mean[c]), float(rstd[c])
+        gxhat = g if weight is None else g * float(weight[c])
+        gbias[c] += g
+        gweight[c] += g * centred * r
+        gvar[c] += gxhat * centred * -0.5 * r**3
+        gmean[c] += gxhat * -r
+    for at in np.ndindex(x.shape):
+        c = at[1]
+        g, centred, r = float(gy[at]), float(x[at]) - float(mean[c]), float(rstd[c])
+        gxhat = g if weight is None else g * float(weight[c])
+        gx[at] = gxhat * r + gvar[c] * 2 * centred / m + gmean[c] / m
+    return gx.astype(x.dtype), gweight.astype(x.dtype), gbias.astype(x.dtype)
+
+
+def sigmoid(x: Array) -> Array:
+    """Compute 1 / (1 + exp(-x)), as exp(x) / (1 + exp(x)) where x < 0, so that no exponent is positive."""
+    y = np.empty(x.shape, x.dtype)
+    for at in np.ndindex(x.shape):
+        value = float(x[at])
+        y[at] = math.exp(value) / (1 + math.exp(value)) if value < 0 else 1 / (1 + math.exp(-value))
+    return y
+
+
+def sigmoid_backward(gy: Array, y: Array) -> Array:
+    """Compute gy * y * (1 - y)."""
+    gx = np.empty(y.shape, y.dtype)
+    for at in np.ndindex(y.shape):
+        gx[at] = float(gy[at]) * float(y[at]) * (1 - float(y[at]))
+    return gx
+
+
+def relu(x: Array) -> Array:
+    """Take x where it is positive, else 0; a NaN stays."""
+    y = np.zeros(x.shape, x.dtype)
+    for at in np.ndindex(x.shape):
+        if x[at] > 0 or math.isnan(x[at]):
+            y[at] = x[at]
+    return y
+
+
+def relu_backward(gy: Array, y: Array) -> Array:
+    """Let gy through where y is not 0."""
+    gx = np.zeros(y.shape, y.dtype)
+    for at in np.ndindex(y.shape):
+        if y[at] > 0 or math.isnan(y[at]):
+            gx[at] = gy[at]
+    return gx
+
+
+def tanh_backward(gy: Array, y: Array) -> Array:
+    """Compute gy * (1 - y^2)."""
+    gx = np.empty(y.shape, y.dtype)
+    for at in np.ndindex(y.shape):
+        gx[at] = float(gy[at]) * (1 - float(y[at]) ** 2)
+    return gx
+
+
+def log_softmax(x: Array, axis: int) -> Array:
+    """Compute x - log(sum(exp(x))) for every row along `axis`, with the row's maximum taken out of the exponents."""
+    y = np.empty(x.shape, x.dtype)
+    rows, y_rows = np.moveaxis(x, axis, -1), np.moveaxis(y, axis, -1)
+    for at in np.ndindex(rows.shape[:-1]):
+        row = [float(value) for value in rows[at]]
+        highest = max(row, default=0.0)
+        if highest == -math.inf:
+            y_rows[at] = math.nan  # nothing but -inf: no distribution
+            continue
+        log_sum = highest + math.log(sum(math.exp(value - highest) for value in row)) if row else 0.0
+        y_rows[at] = [value - log_sum for value in row]
+    return y
+
+
+def log_softmax_backward(gy: Array, y: Array, axis: int) -> Array:
+    """Compute gy - exp(y) * sum(gy) for every row along `axis`."""
+    gx = np.empty(y.shape, y.dtype)
+    gy_rows, y_rows, gx_rows = (np.moveaxis(array, axis, -1) for array in (gy, y, gx))
+    for at in np.ndindex(y_rows.shape[:-1]):
+        total = sum(float(value) for value in gy_rows[at])
+        for i, (g, value) in enumerate(zip(gy_rows[at], y_rows[at], strict=True)):
+            gx_rows[at][i] = float(g) - math.exp(float(value)) * total
+    return gx

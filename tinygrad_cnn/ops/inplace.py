@@ -1,0 +1,147 @@
+"""Writing into a tensor: recorded rightly, or refused with the reason.
+
+An in-place op computes its result as the out-of-place op would, from a snapshot of the tensor as it was; then the
+result is copied into the storage, and the tensor takes over the result's place in the graph. The storage's version
+counts up, so a value that another op had saved from it is found out when the backward pass reads it.
+
+Refused, because the graph could not be told the truth:
+
+- writing into a leaf that requires grad: its gradient would be that of a value it no longer has;
+- a *recorded* write through a view: the base would have changed without its history saying so. (Reading from a view that
+  was taken before its base was written is refused where that happens, in `Tensor._refuse_if_stale`.)
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..autograd.mode import STATE
+from ..errors import DTypeError, InplaceError, ShapeError
+from ..random import default_generator
+from ..tensor import Tensor, TensorLike
+from . import activation, elementwise
+from ._arguments import as_tensor
+from .shape import SetItem, _plain_index
+
+
+def _snapshot(target: Tensor) -> Tensor:
+    """The tensor as it is now, with its place in the graph; the name `target` is about to mean something else."""
+    before = Tensor(target.array)
+    before.grad_fn, before._requires_grad = target.grad_fn, target._requires_grad
+    before._counter = target._shared_counter()
+    before.name = target.name
+    return before
+
+
+def _refuse_unless_recordable(target: Tensor, name: str) -> None:
+    if target.grad_fn is None and target._requires_grad:
+        raise InplaceError(
+            f"{name}: {target._described()} requires grad and cannot be written in place while ops are recorded; write "
+            "inside `with no_grad():` (an update of a parameter), or use the out-of-place form (a new value)"
+        )
+    if target._is_view:
+        raise InplaceError(
+            f"{name}: {target._described()} is a view, and the graph records this write; its base would change without "
+            "knowing. Write through the base (base[index] = value), or clone() the view first"
+        )
+
+
+def _adopt(target: Tensor, result: Tensor, name: str) -> Tensor:
+    """Let `target` take the place of `result` in the graph."""
+    target._wrote(name)
+    counter = target._shared_counter()
+    counter.recorded += 1
+    target._recorded_when_made = counter.recorded
+    target.grad_fn, target._requires_grad = result.grad_fn, True
+    return target
+
+
+def _in_place(target: Tensor, name: str, compute: Callable[[Tensor], Tensor]) -> Tensor:
+    """Replace the values of `target` by ``compute(target)``."""
+    if STATE.grad_enabled and target._requires_grad:
+        _refuse_unless_recordable(target, name)
+    result = compute(_snapshot(target))
+    if result.shape != target.shape:
+        raise ShapeError(f"{name}: the result has shape {result.shape} and does not fit into {target.shape}")
+    if result.array.dtype.kind == "f" and target.array.dtype.kind != "f":
+        raise DTypeError(f"{name}: a {result.dtype} result cannot be written into a tensor of {target.dtype}")
+    if result._requires_grad:
+        _refuse_unless_recordable(target, name)
+        target.array[...] = result.array
+        return _adopt(target, result.to(target.dtype), name)
+    target.array[...] = result.array
+    target._wrote(name)
+    return target
+
+
+def add_(target: Tensor, other: TensorLike, *, alpha: float = 1) -> Tensor:
+    """Add in place."""
+    return _in_place(target, "add_", lambda x: elementwise.add(x, other, alpha=alpha))
+
+
+def sub_(target: Tensor, other: TensorLike, *, alpha: float = 1) -> Tensor:
+    """Subtract in place."""
+    return _in_place(target, "sub_", lambda x: elementwise.sub(x, other, alpha=alpha))
+
+
+def mul_(target: Tensor, other: TensorLike) -> Tensor:
+    """Multiply in place."""
+    return _in_place(target, "mul_", lambda x: elementwise.mul(x, other))
+
+
+def div_(target: Tensor, other: TensorLike) -> Tensor:
+    """Divide in place."""
+    return _in_place(target, "div_", lambda x: elementwise.div(x, other))
+
+
+def clamp_(target: Tensor, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
+    """Limit to [min, max] in place."""
+    return _in_place(target, "clamp_", lambda x: elementwise.clamp(x, min, max))
+
+
+def relu_(target: Tensor) -> Tensor:
+    """Replace negative values by 0 in place."""
+    return _in_place(target, "relu_", activation.relu)
+
+
+def setitem_(target: Tensor, index: Any, value: TensorLike) -> Tensor:
+    """``target[index] = value``; gradients flow to the value and to what was not overwritten."""
+    new = as_tensor(value).to(target.dtype)
+    plain = _plain_index(index)
+    room = target.array[plain].shape
+    if new.shape != room and not _broadcasts(new.shape, room):
+        raise ShapeError(f"assignment: a value of shape {new.shape} does not fit into the indexed part of shape {room}")
+    if STATE.grad_enabled and (target._requires_grad or new._requires_grad):
+        _refuse_unless_recordable(target, "assignment")
+        return _adopt(target, SetItem.apply(_snapshot(target), new, index=plain), "assignment")
+    target.array[plain] = new.array
+    target._wrote("assignment")
+    return target
+
+
+def _broadcasts(shape: tuple[int, ...], room: tuple[int, ...]) -> bool:
+    trimmed = shape[max(0, len(shape) - len(room)) :]
+    return all(n == 1 for n in shape[: len(shape) - len(trimmed)]) and all(
+        n in (1, m) for n, m in zip(reversed(trimmed), reversed(room), strict=False)
+    )
+
+
+def copy_(target: Tensor, other: TensorLike) -> Tensor:
+    """Take the values of another tensor, broadcast."""
+    return setitem_(target, ..., other)
+
+
+def fill_(target: Tensor, value: TensorLike) -> Tensor:
+    """Set every element to one value."""
+    return setitem_(target, ..., value)
+
+
+def normal_(target: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
+    """Draw every element from the normal distribution N(mean, std^2)."""
+    return setitem_(target, ..., Tensor(default_generator().normal(mean, std, target.shape).astype(target.dtype)))
+
+
+def uniform_(target: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
+    """Draw every element from the uniform distribution over [a, b)."""
+    return setitem_(target, ..., Tensor(np.asarray(default_generator().uniform(a, b, target.shape), target.dtype)))

@@ -1,0 +1,255 @@
+"""Normalization: local response (AlexNet's) and batch.
+
+Both divide by something computed from the input itself, so each rule has a second term for that dependence. It is the
+term that is easily forgotten, and that a check with weak parameters does not miss.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from .. import kernels
+from ..autograd.function import Array, Function
+from ..errors import ArgumentError, ShapeError
+from ..tensor import Tensor, TensorLike
+from ._arguments import as_float
+from .conv import channel_sum
+
+
+def _along_channels(vector: Any, ndim: int) -> Any:
+    """A vector with one entry for each channel, shaped to broadcast along dimension 1."""
+    return vector.reshape((1, -1) + (1,) * (ndim - 2))
+
+
+class ChannelWindowSum(Function):
+    """Sum over neighbouring channels, y_i = x_(i - before) + ... + x_(i + after), clipped at the ends.
+
+    Gradient
+        gx = the same sum of gy with before and after swapped: x_j is in the windows of i = j - after ... j + before
+    Saves
+        nothing
+    """
+
+    before: int
+    after: int
+
+    def forward(self, x: Array) -> Array:
+        return kernels.channel_window_sum(x, self.before, self.after)
+
+    def backward(self, gy: Tensor) -> Any:
+        return ChannelWindowSum.apply(gy, before=self.after, after=self.before)
+
+
+class LocalResponseNorm(Function):
+    """Each value divided by the activity of its neighbours across channels.
+
+    y_i = x_i / d_i^beta, with d = k + (alpha / size) S(x^2) and S the sum over a window of `size` channels.
+
+    Gradient
+        gx = gy / d^beta - 2 (alpha / size) beta x S'(gy x / d^(beta + 1)), with S' the transpose of S
+    Saves
+        x, d
+    """
+
+    size: int
+    alpha: float
+    beta: float
+    k: float
+
+    def forward(self, x: Array) -> Array:
+        y, d = kernels.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+        self.save_for_backward(x, d)
+        return y
+
+    def backward(self, gy: Tensor) -> Any:
+        x, _ = self.saved
+        before, after = self.size // 2, (self.size - 1) // 2
+        # d again, as a function of x: the second derivative goes through it.
+        d = self.k + self.alpha / self.size * ChannelWindowSum.apply(x * x, before=before, after=after)
+        coupling = ChannelWindowSum.apply(gy * x * d ** (-self.beta - 1), before=after, after=before)
+        return gy * d**-self.beta - 2 * self.alpha / self.size * self.beta * x * coupling
+
+    def backward_kernel(self, gy: Array) -> Any:
+        x, d = self.saved_arrays
+        return kernels.local_response_norm_input_grad(gy, x, d, self.size, self.alpha, self.beta)
+
+
+class BatchNorm(Function):
+    """Each channel shifted and scaled to mean 0 and variance 1 over the batch and space, then weight and bias.
+
+    y = xhat * weight + bias, with xhat = (x - mean) * rstd and rstd = 1 / sqrt(var + eps); var is the biased one.
+
+    Gradient
+        gx = rstd * (gxhat - mean of gxhat - xhat * mean of (gxhat * xhat)), with gxhat = gy * weight;
+        gweight = sum of gy * xhat, gbias = sum of gy, over all but the channels
+    Saves
+        x, weight, mean, rstd
+    """
+
+    eps: float
+
+    def forward(self, x: Array, weight: Array | None = None, bias: Array | None = None) -> Array:
+        mean, var = kernels.channel_moments(x)
+        rstd = 1 / np.sqrt(var + x.dtype.type(self.eps))
+        self.save_for_backward(x, weight, mean, rstd)
+        self.auxiliary = (mean, var)
+        return kernels.batch_norm(x, weight, bias, mean, rstd)
+
+    def backward(self, gy: Tensor) -> Any:
+        x, weight, _, _ = self.saved
+        over = [axis for axis in range(x.ndim) if axis != 1]
+        # The statistics again, as functions of x: the second derivative goes through them.
+        centred = x - x.mean(over, keepdim=True)
+        rstd = (centred.square().mean(over, keepdim=True) + self.eps) ** -0.5
+        xhat = centred * rstd
+        gxhat = gy if weight is None else gy * _along_channels(weight, x.ndim)
+        gx = rstd * (gxhat - gxhat.mean(over, keepdim=True) - xhat * (gxhat * xhat).mean(over, keepdim=True))
+        return (gx, channel_sum(gy * xhat), channel_sum(gy))[: len(self.edges)]
+
+    def backward_kernel(self, gy: Array) -> Any:
+        x, weight, mean, rstd = self.saved_arrays
+        return kernels.batch_norm_input_grad(gy, x, weight, mean, rstd)[: len(self.edges)]
+
+
+class ChannelAffine(Function):
+    """One scale and one shift for each channel, y = x * scale + shift: batch normalization at test time.
+
+    Gradient
+        gx = gy * scale; gscale = sum of gy * x, gshift = sum of gy, over all but the channels
+    Saves
+        x where scale needs a gradient, scale where x does
+    """
+
+    def forward(self, x: Array, scale: Array, shift: Array) -> Array:
+        self.save_for_backward(x if self.needs_input_grad[1] else None, scale if self.needs_input_grad[0] else None)
+        y = x * _along_channels(scale, x.ndim)
+        y += _along_channels(shift, x.ndim)
+        return y
+
+    def backward(self, gy: Tensor) -> Any:
+        x, scale = self.saved
+        gx = gy * _along_channels(scale, gy.ndim) if self.needs_input_grad[0] else None
+        gscale = channel_sum(gy * x) if self.needs_input_grad[1] else None
+        return gx, gscale, channel_sum(gy) if self.needs_input_grad[2] else None
+
+
+# The functions that users call ----------------------------------------------------------------------------------------
+
+
+def local_response_norm(
+    input: TensorLike, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """AlexNet's normalization across channels.
+
+    ``y_i = x_i / (k + alpha / size * sum of x_j^2)^beta`` with j from ``i - size // 2`` to ``i + (size - 1) // 2``.
+
+    Parameters
+    ----------
+    input : Tensor, shape (n, c, ...)
+    size : int
+        The number of channels in a window.
+    alpha, beta, k : float
+        As in PyTorch and Caffe, alpha is divided by `size`. The paper's is not: its alpha = 1e-4, n = 5, k = 2 is
+        ``local_response_norm(x, 5, alpha=5e-4, beta=0.75, k=2)`` here.
+
+    References
+    ----------
+    Krizhevsky, Sutskever, Hinton 2012, section 3.3.
+
+    Examples
+    --------
+    >>> import tinygrad_cnn as tg
+    >>> x = tg.arange(1.0, 7.0).reshape(1, 6, 1)
+    >>> tg.local_response_norm(x, 5, alpha=5e-4, k=2).flatten()
+    tensor([0.5943, 1.1879, 1.7801, 2.3704, 2.9635, 3.5574])
+    """
+    x = as_float(input)
+    if x.ndim < 3:
+        raise ShapeError(f"local_response_norm: needs (n, c, ...) with at least 3 dimensions, got shape {x.shape}")
+    if size < 1:
+        raise ArgumentError(f"local_response_norm: size must be at least 1 channel, got {size}")
+    return LocalResponseNorm.apply(x, size=size, alpha=alpha, beta=beta, k=k)
+
+
+def batch_norm(
+    input: TensorLike,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Batch normalization.
+
+    Parameters
+    ----------
+    input : Tensor, shape (n, c, ...)
+    running_mean, running_var : Tensor, shape (c,), or None
+        In training they are updated in place, ``running = (1 - momentum) * running + momentum * batch`` (the variance
+        with the unbiased one of the batch); otherwise they are what is used.
+    weight, bias : Tensor, shape (c,), optional
+        Scale and shift after the normalization.
+    training : bool
+        Use the batch's own mean and (biased) variance.
+    momentum : float
+        The weight of the new batch in the running statistics.
+    eps : float
+        Added to the variance.
+
+    Raises
+    ------
+    ShapeError
+        For parameters that do not have one entry for each channel, and for a training batch with one value in a channel.
+
+    References
+    ----------
+    Ioffe, Szegedy 2015, algorithms 1 and 2.
+    """
+    x = as_float(input)
+    if x.ndim < 2:
+        raise ShapeError(f"batch_norm: needs (n, c, ...), got shape {x.shape}")
+    channels = x.shape[1]
+    given = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
+    for name, vector in given.items():
+        if vector is not None and vector.shape != (channels,):
+            raise ShapeError(
+                f"batch_norm: {name} has shape {vector.shape}, but the input {x.shape} has {channels} channels"
+            )
+    if training:
+        return _batch_norm_training(x, running_mean, running_var, weight, bias, momentum, eps)
+    if running_mean is None or running_var is None:
+        raise ArgumentError("batch_norm: outside training it needs running_mean and running_var; got None")
+    scale = (running_var + eps) ** -0.5 if weight is None else weight * (running_var + eps) ** -0.5
+    shift = -running_mean * scale if bias is None else bias - running_mean * scale
+    return ChannelAffine.apply(x, scale.to(x.dtype), shift.to(x.dtype))
+
+
+def _batch_norm_training(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    momentum: float,
+    eps: float,
+) -> Tensor:
+    count = x.numel() // x.shape[1] if x.shape[1] else 0
+    if count <= 1:
+        raise ShapeError(
+            f"batch_norm: in training each channel needs more than one value to have a variance, the input {x.shape} has "
+            f"{count}; use a larger batch, or eval()"
+        )
+    if (weight is None) != (bias is None):
+        ones_or_zeros = np.full(x.shape[1], 1.0 if weight is None else 0.0, x.dtype)
+        weight = Tensor(ones_or_zeros) if weight is None else weight
+        bias = Tensor(ones_or_zeros) if bias is None else bias
+    node = BatchNorm(eps=eps)
+    y = node(x) if weight is None or bias is None else node(x, weight.to(x.dtype), bias.to(x.dtype))
+    mean, var = node.auxiliary
+    for running, batch in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
+        if running is not None:
+            running.array[...] = (1 - momentum) * running.array + momentum * batch
+            running._wrote("batch_norm")
+    return y

@@ -1,0 +1,474 @@
+"""Reductions: sums, means, extrema, and what is built from them.
+
+Sum and expand are a pair: each is the other's backward. Sums over large float32 arrays are accumulated in float64.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..autograd.function import Array, Function
+from ..errors import ArgumentError, DTypeError, ShapeError
+from ..kernels import numpy_reduce
+from ..tensor import Dims, Tensor, TensorLike
+from ._arguments import accepts_numpy_names, all_dims, as_float, as_tensor, one_dim
+from .shape import cat
+
+
+class Extremum(NamedTuple):
+    """What `max` and `min` along a dimension return."""
+
+    values: Tensor
+    indices: Tensor
+
+
+def _kept(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape with the reduced dimensions left in, with size 1."""
+    return tuple(1 if axis in dims else size for axis, size in enumerate(shape))
+
+
+class Reduction(Function):
+    """What the reductions over `dims` share: their parameters, and the way back to the input's shape."""
+
+    dims: tuple[int, ...]
+    keepdim: bool
+
+    def spread(self, reduced: Tensor) -> Tensor:
+        """A tensor of the output's shape, expanded along the reduced dimensions."""
+        shape = self.input_shapes[0]
+        return reduced.reshape(_kept(shape, self.dims)).expand(shape)
+
+    def finish(self, kept: Array) -> Array:
+        """Drop the reduced dimensions from an array that still has them, unless `keepdim`."""
+        return kept if self.keepdim else kept.squeeze(self.dims)
+
+
+class Sum(Reduction):
+    """Sum over dimensions, y = sum of x.
+
+    Gradient
+        gx = gy, expanded
+    Saves
+        nothing
+    """
+
+    def forward(self, x: Array) -> Array:
+        return numpy_reduce.accurate_sum(x, self.dims, self.keepdim)
+
+    def backward(self, gy: Tensor) -> Any:
+        return self.spread(gy)
+
+
+class Mean(Reduction):
+    """Mean over dimensions, y = (sum of x) / n with n the number of elements summed.
+
+    Gradient
+        gx = gy / n, expanded
+    Saves
+        nothing
+    """
+
+    def forward(self, x: Array) -> Array:
+        return numpy_reduce.accurate_sum(x, self.dims, self.keepdim) / x.dtype.type(self._count(x.shape))
+
+    def backward(self, gy: Tensor) -> Any:
+        return self.spread(gy / self._count(self.input_shapes[0]))
+
+    def _count(self, shape: tuple[int, ...]) -> int:
+        return math.prod(shape[dim] for dim in self.dims)
+
+
+class Var(Reduction):
+    """Variance over dimensions, y = sum of (x - mean)^2 / (n - correction).
+
+    Gradient
+        gx = gy * 2 * (x - mean) / (n - correction)
+    Saves
+        x
+    """
+
+    correction: int
+
+    def forward(self, x: Array) -> Array:
+        self.save_for_backward(x)
+        return np.asarray(np.var(x, axis=self.dims, ddof=self.correction, keepdims=self.keepdim))
+
+    def backward(self, gy: Tensor) -> Any:
+        (x,) = self.saved
+        n = math.prod(x.shape[dim] for dim in self.dims)
+        return self.spread(gy) * (x - x.mean(self.dims, keepdim=True)) * (2 / (n - self.correction))
+
+
+class Amax(Reduction):
+    """The largest value over dimensions.
+
+    Gradient
+        gy to the maximum; equal maxima share it equally
+    Saves
+        share: 1 / (number of maxima) at the maxima, 0 elsewhere
+    """
+
+    def forward(self, x: Array) -> Array:
+        y = np.max(x, axis=self.dims, keepdims=True)
+        self.save_for_backward(_shares(x == y, self.dims, x.dtype))
+        return self.finish(y)
+
+    def backward(self, gy: Tensor) -> Any:
+        (share,) = self.saved
+        return self.spread(gy) * share
+
+
+class Amin(Reduction):
+    """The smallest value over dimensions.
+
+    Gradient
+        gy to the minimum; equal minima share it equally
+    Saves
+        share: 1 / (number of minima) at the minima, 0 elsewhere
+    """
+
+    def forward(self, x: Array) -> Array:
+        y = np.min(x, axis=self.dims, keepdims=True)
+        self.save_for_backward(_shares(x == y, self.dims, x.dtype))
+        return self.finish(y)
+
+    def backward(self, gy: Tensor) -> Any:
+        (share,) = self.saved
+        return self.spread(gy) * share
+
+
+def _shares(hit: Array, dims: tuple[int, ...], dtype: Any) -> Array:
+    return (hit / np.maximum(np.sum(hit, axis=dims, keepdims=True), 1)).astype(dtype)
+
+
+class LogSumExp(Reduction):
+    """y = log of the sum of e^x over dimensions, computed from the maximum m as m + log(sum of e^(x - m)).
+
+    Gradient
+        gx = gy * e^(x - y), the softmax of x
+    Saves
+        x, y
+    """
+
+    def forward(self, x: Array) -> Array:
+        top = np.max(x, axis=self.dims, keepdims=True, initial=-np.inf)
+        top = np.where(np.isfinite(top), top, 0).astype(x.dtype)
+        with np.errstate(divide="ignore", over="ignore"):
+            y = self.finish(top + np.log(numpy_reduce.accurate_sum(np.exp(x - top), self.dims, keepdims=True)))
+        self.save_for_backward(x)
+        self.save_output(y)
+        return y
+
+    def backward(self, gy: Tensor) -> Any:
+        x, y = self.saved
+        finite = y.masked_fill(y.isinf(), 0.0)
+        return self.spread(gy) * (x - self.spread(finite)).exp()
+
+
+class Norm(Reduction):
+    """Euclidean length over dimensions, y = sqrt(sum of x^2).
+
+    Gradient
+        gx = gy * x / y, and 0 at the zero vector
+    Saves
+        x, y
+    """
+
+    def forward(self, x: Array) -> Array:
+        y = np.sqrt(numpy_reduce.accurate_sum(x * x, self.dims, self.keepdim))
+        self.save_for_backward(x)
+        self.save_output(y)
+        return y
+
+    def backward(self, gy: Tensor) -> Any:
+        x, y = self.saved
+        return x * self.spread(gy / y.masked_fill(y == 0, 1.0))
+
+
+class Cumsum(Function):
+    """Running sum along a dimension, y_i = x_0 + ... + x_i.
+
+    Gradient
+        gx_i = gy_i + ... + gy_n: the running sum from the other end
+    Saves
+        nothing
+    """
+
+    dim: int
+
+    def forward(self, x: Array) -> Array:
+        return np.cumsum(x, axis=self.dim)
+
+    def backward(self, gy: Tensor) -> Any:
+        return gy.flip(self.dim).cumsum(self.dim).flip(self.dim)
+
+
+# The functions that users call ----------------------------------------------------------------------------------------
+
+
+def sum_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Sum down to `shape`, over every dimension that a broadcast from `shape` has stretched."""
+    if x.array.shape == shape:
+        return x
+    axes = numpy_reduce.stretched_axes(x.array.shape, shape)
+    return Sum.apply(x, dims=axes, keepdim=True).reshape(shape)
+
+
+@accepts_numpy_names
+def sum(input: TensorLike, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Sum over one, several or all dimensions.
+
+    Parameters
+    ----------
+    input : Tensor
+    dim : int or sequence of int, optional
+        The dimensions to sum over (NumPy's ``axis`` works too); all by default.
+    keepdim : bool
+        Leave them in, with size 1.
+
+    Examples
+    --------
+    >>> import tinygrad_cnn as tg
+    >>> tg.sum(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=1)
+    tensor([3., 7.])
+    """
+    x = as_tensor(input)
+    return Sum.apply(x, dims=all_dims("sum", dim, x.ndim), keepdim=keepdim)
+
+
+@accepts_numpy_names
+def mean(input: TensorLike, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Mean over one, several or all dimensions.
+
+    Raises
+    ------
+    DTypeError
+        For an integer tensor: the mean would not be one.
+
+    Examples
+    --------
+    >>> import tinygrad_cnn as tg
+    >>> tg.mean(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=0)
+    tensor([2., 3.])
+    """
+    x = as_tensor(input)
+    if not x.is_floating_point():
+        raise DTypeError(f"mean() needs a floating-point tensor, got {x.dtype}: use .float() first")
+    dims = all_dims("mean", dim, x.ndim)
+    if math.prod(x.shape[d] for d in dims) == 0:
+        raise ShapeError(f"mean() over dimensions {dims} of a tensor of shape {x.shape} has no element to average")
+    return Mean.apply(x, dims=dims, keepdim=keepdim)
+
+
+@accepts_numpy_names
+def var(
+    input: TensorLike, dim: Dims = None, unbiased: bool | None = None, *, correction: int = 1, keepdim: bool = False
+) -> Tensor:
+    """Variance over one, several or all dimensions.
+
+    Parameters
+    ----------
+    input : Tensor
+    dim : int or sequence of int, optional
+        The dimensions; all by default.
+    unbiased : bool, optional
+        PyTorch's older spelling: True is ``correction=1``, False ``correction=0``.
+    correction : int
+        Subtracted from the number of elements in the divisor; 1 is the unbiased estimate, 0 the mean square.
+    keepdim : bool
+        Leave the dimensions in, with size 1.
+
+    Raises
+    ------
+    ShapeError
+        If the divisor is not positive.
+    """
+    x = as_float(input)
+    dims = all_dims("var", dim, x.ndim)
+    correction = correction if unbiased is None else int(unbiased)
+    n = math.prod(x.shape[d] for d in dims)
+    if n - correction <= 0:
+        raise ShapeError(f"var() over {n} elements with correction {correction} divides by {n - correction}")
+    return Var.apply(x, dims=dims, keepdim=keepdim, correction=correction)
+
+
+@accepts_numpy_names
+def std(
+    input: TensorLike, dim: Dims = None, unbiased: bool | None = None, *, correction: int = 1, keepdim: bool = False
+) -> Tensor:
+    """Standard deviation, the square root of `var`; its gradient is infinite where the variance is 0."""
+    return var(input, dim, unbiased, correction=correction, keepdim=keepdim).sqrt()
+
+
+def _nonempty(name: str, x: Tensor, dims: tuple[int, ...]) -> None:
+    if math.prod(x.shape[d] for d in dims) == 0:
+        raise ShapeError(f"{name}() over dimensions {dims} of a tensor of shape {x.shape} has no element to choose from")
+
+
+@accepts_numpy_names
+def amax(input: TensorLike, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """The largest value over dimensions; equal maxima share the gradient equally."""
+    x = as_tensor(input)
+    dims = all_dims("amax", dim, x.ndim)
+    _nonempty("amax", x, dims)
+    return Amax.apply(x, dims=dims, keepdim=keepdim)
+
+
+@accepts_numpy_names
+def amin(input: TensorLike, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """The smallest value over dimensions; equal minima share the gradient equally."""
+    x = as_tensor(input)
+    dims = all_dims("amin", dim, x.ndim)
+    _nonempty("amin", x, dims)
+    return Amin.apply(x, dims=dims, keepdim=keepdim)
+
+
+def _along(name: str, input: TensorLike, dim: int, keepdim: bool, choose: Any) -> Extremum:
+    x = as_tensor(input)
+    axis = one_dim(name, dim, x.ndim)
+    _nonempty(name, x, (axis,) if x.ndim else ())
+    indices = Tensor(np.asarray(choose(x.array, axis=axis, keepdims=True)) if x.ndim else np.zeros((), np.int64))
+    values = x.gather(axis, indices) if x.ndim else x.clone()
+    if keepdim or x.ndim == 0:
+        return Extremum(values, indices)
+    return Extremum(values.squeeze(axis), indices.squeeze(axis))
+
+
+@accepts_numpy_names
+def max(input: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:
+    """The largest value; along a dimension, with its index.
+
+    Parameters
+    ----------
+    input : Tensor
+    dim : int, optional
+        Without it the result is one number, and equal maxima share the gradient. With it the result is a pair
+        ``(values, indices)``, and the first maximum gets the gradient. A tensor here asks for `maximum`.
+    keepdim : bool
+        Leave the dimension in, with size 1.
+
+    Returns
+    -------
+    Tensor, or Extremum (values, indices)
+
+    Examples
+    --------
+    >>> import tinygrad_cnn as tg
+    >>> values, indices = tg.max(tg.tensor([[1.0, 5.0], [4.0, 3.0]]), dim=1)
+    >>> values, indices
+    (tensor([5., 4.]), tensor([1, 0]))
+    """
+    if isinstance(dim, (Tensor, np.ndarray)):
+        return as_tensor(input).maximum(dim)
+    if dim is None:
+        return amax(input)
+    return _along("max", input, dim, keepdim, np.argmax)
+
+
+@accepts_numpy_names
+def min(input: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:
+    """The smallest value; along a dimension, with its index. See `max`."""
+    if isinstance(dim, (Tensor, np.ndarray)):
+        return as_tensor(input).minimum(dim)
+    if dim is None:
+        return amin(input)
+    return _along("min", input, dim, keepdim, np.argmin)
+
+
+@accepts_numpy_names
+def argmax(input: TensorLike, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The index of the first maximum, along a dimension or in the flattened tensor."""
+    return _index_of(np.argmax, "argmax", as_tensor(input), dim, keepdim)
+
+
+@accepts_numpy_names
+def argmin(input: TensorLike, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The index of the first minimum, along a dimension or in the flattened tensor."""
+    return _index_of(np.argmin, "argmin", as_tensor(input), dim, keepdim)
+
+
+def _index_of(choose: Any, name: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
+    axis = None if dim is None else one_dim(name, dim, x.ndim)
+    _nonempty(name, x, all_dims(name, axis, x.ndim))
+    return Tensor(np.asarray(choose(x.array, axis=axis, keepdims=keepdim)))
+
+
+@accepts_numpy_names
+def prod(input: TensorLike, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Product over a dimension, or over all elements.
+
+    Multiplies the two halves of the dimension with each other until one element is left. That takes log2(n) products
+    instead of a division by each element, so that the gradient is right where elements are zero.
+
+    Examples
+    --------
+    >>> import tinygrad_cnn as tg
+    >>> x = tg.tensor([2.0, 0.0, 5.0], requires_grad=True)
+    >>> tg.prod(x).backward()
+    >>> x.grad
+    tensor([ 0., 10.,  0.])
+    """
+    x = as_tensor(input)
+    if dim is None:
+        product = prod(x.reshape(-1), 0)
+        return product.reshape((1,) * x.ndim) if keepdim else product
+    axis = one_dim("prod", dim, x.ndim)
+    if x.ndim == 0:
+        return x.clone()
+    if x.shape[axis] == 0:
+        ones = Tensor(np.ones(_kept(x.shape, (axis,)), x.dtype))
+        return ones if keepdim else ones.squeeze(axis)
+    while x.shape[axis] > 1:
+        half = x.shape[axis] // 2
+        first, second, *odd = x.split([half, half] + [1] * (x.shape[axis] % 2), axis)
+        x = first * second
+        if odd:
+            x = cat([x, odd[0]], axis) if half > 1 else x * odd[0]
+    return x if keepdim else x.squeeze(axis)
+
+
+@accepts_numpy_names
+def cumsum(input: TensorLike, dim: int | None = None) -> Tensor:
+    """Running sum along a dimension (of the flattened tensor, if none is given)."""
+    x = as_tensor(input)
+    if dim is None:
+        x, dim = x.reshape(-1), 0
+    return Cumsum.apply(x, dim=one_dim("cumsum", dim, x.ndim)) if x.ndim else x.clone()
+
+
+@accepts_numpy_names
+def logsumexp(input: TensorLike, dim: Dims, keepdim: bool = False) -> Tensor:
+    """Logarithm of the sum of exponentials, without overflow."""
+    x = as_float(input)
+    return LogSumExp.apply(x, dims=all_dims("logsumexp", dim, x.ndim), keepdim=keepdim)
+
+
+@accepts_numpy_names
+def norm(input: TensorLike, p: float | str = 2.0, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """The p-norm over dimensions, (sum of |x|^p)^(1/p); ``inf`` is the largest |x|, ``"fro"`` is 2.
+
+    The gradient at the zero vector is 0 for p = 2.
+    """
+    x = as_float(input)
+    if p == "fro" or p == 2:
+        return Norm.apply(x, dims=all_dims("norm", dim, x.ndim), keepdim=keepdim)
+    if p == math.inf:
+        return x.abs().amax(dim, keepdim)
+    if isinstance(p, str) or p <= 0:
+        raise ArgumentError(f"norm: p must be a positive number, inf or 'fro', got {p!r}")
+    return x.abs().sum(dim, keepdim) if p == 1 else (x.abs() ** p).sum(dim, keepdim) ** (1 / p)
+
+
+@accepts_numpy_names
+def any(input: TensorLike, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Whether any element is true (nonzero)."""
+    x = as_tensor(input)
+    return Tensor(np.asarray(np.any(x.array, axis=all_dims("any", dim, x.ndim), keepdims=keepdim)))
+
+
+@accepts_numpy_names
+def all(input: TensorLike, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Whether all elements are true (nonzero)."""
+    x = as_tensor(input)
+    return Tensor(np.asarray(np.all(x.array, axis=all_dims("all", dim, x.ndim), keepdims=keepdim)))
