@@ -5,12 +5,14 @@ evaluations of a function, which is how gradcheck looks at dropout.
 """
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 _generator = np.random.default_rng()
+_of_this_thread = threading.local()
 
 
 def manual_seed(seed: int) -> np.random.Generator:
@@ -31,18 +33,32 @@ def manual_seed(seed: int) -> np.random.Generator:
 
 
 def default_generator() -> np.random.Generator:
-    """The generator that draws when none is given."""
-    return _generator
+    """The generator that draws when none is given: the process's, or that of the `drawing_from` around the call."""
+    return getattr(_of_this_thread, "generator", None) or _generator
+
+
+@contextlib.contextmanager
+def drawing_from(generator: np.random.Generator) -> Iterator[None]:
+    """Draw from `generator` inside the block, in this thread only.
+
+    The loader's threads work so: each batch has a stream of its own, and which thread is quicker changes nothing.
+    """
+    before = getattr(_of_this_thread, "generator", None)
+    _of_this_thread.generator = generator
+    try:
+        yield
+    finally:
+        _of_this_thread.generator = before
 
 
 def get_rng_state() -> dict[str, Any]:
     """The generator's state: plain data that `set_rng_state` takes and JSON can hold."""
-    return dict(_generator.bit_generator.state)
+    return dict(default_generator().bit_generator.state)
 
 
 def set_rng_state(state: dict[str, Any]) -> None:
     """Put the generator back to a state from `get_rng_state`."""
-    _generator.bit_generator.state = state
+    default_generator().bit_generator.state = state
 
 
 @contextlib.contextmanager

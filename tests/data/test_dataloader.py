@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tinygrad_cnn import random
 from tinygrad_cnn.data import MNIST, DataLoader, Dataset, Subset, TensorDataset, default_collate
 from tinygrad_cnn.errors import ArgumentError, DTypeError, ShapeError
 from tinygrad_cnn.tensor import Tensor
@@ -134,9 +135,26 @@ def test_deterministic_for_a_seed_whatever_the_number_of_workers() -> None:
     assert epochs(1, 0) != alone
 
 
-def test_default_generator_is_the_packages() -> None:
-    from tinygrad_cnn import random
+def test_random_transforms_are_deterministic_whatever_the_number_of_workers() -> None:
+    class Noisy(Squares):
+        def __getitem__(self, index: int) -> float:
+            return super().__getitem__(index) + random.default_generator().random()
 
+    def epochs(workers: int) -> list[Any]:
+        random.manual_seed(5)
+        drawn = []
+        for batch in (batch for _ in range(2) for batch in DataLoader(Noisy(), 3, num_workers=workers)):
+            drawn.append(batch.tolist())
+            random.default_generator().random()  # as dropout does between two batches
+        return drawn
+
+    alone = epochs(0)
+    assert all(epochs(workers) == alone for workers in (1, 2, 5))
+    noise = [value % 1 for batch in alone for value in batch]
+    assert len(set(noise)) == len(noise) == 40  # every sample, batch and epoch has noise of its own
+
+
+def test_default_generator_is_the_packages() -> None:
     state = random.default_generator().bit_generator.state
     first = batches(range(30), 30, shuffle=True)
     assert batches(range(30), 30, shuffle=True) != first

@@ -3,6 +3,7 @@
 from . import engine, function, functional, mode
 from .function import Function
 from .functional import grad
+from .gradcheck import gradcheck, gradgradcheck
 from .mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 
 __all__ = [
@@ -12,6 +13,8 @@ __all__ = [
     "function",
     "functional",
     "grad",
+    "gradcheck",
+    "gradgradcheck",
     "is_grad_enabled",
     "mode",
     "no_grad",

@@ -1,7 +1,8 @@
 """DataLoader: a data set in batches, shuffled anew in every epoch.
 
 The order of the samples is drawn when an epoch begins, in the thread that asked for it, and batches come out in that
-order however many threads work on them. So one seed gives one sequence of batches, whatever ``num_workers`` is.
+order however many threads work on them. A random transform of the data set draws from a stream that belongs to the
+batch. So one seed gives one sequence of batches, whatever ``num_workers`` is.
 """
 
 import itertools
@@ -43,7 +44,7 @@ class DataLoader:
     drop_last : bool, default False
         Leave out the last batch if it is smaller than the others.
     generator : numpy.random.Generator, optional
-        Where the order comes from; by default the package's own generator.
+        Where the order comes from, and the seed of what the data set draws; by default the package's own generator.
 
     Raises
     ------
@@ -97,26 +98,32 @@ class DataLoader:
 
     def __iter__(self) -> Iterator[Any]:
         """Begin an epoch."""
-        batches = self._batches()
+        generator = self.generator or random.default_generator()
+        batches = self._batches(self._order(generator), int(generator.integers(2**63)))
         # Generators, not `map`: a data set that raises StopIteration by mistake must not end the epoch in silence.
-        return self._load_ahead(batches) if self.num_workers else (self._load(batch) for batch in batches)
+        return self._load_ahead(batches) if self.num_workers else (self._load(*batch) for batch in batches)
 
-    def _order(self) -> Sequence[int]:
+    def _order(self, generator: np.random.Generator) -> Sequence[int]:
         """Return the indices of one epoch."""
         if self.sampler is not None:
             return [int(index) for index in self.sampler]
         if self.shuffle:
-            order: list[int] = (self.generator or random.default_generator()).permutation(len(self.dataset)).tolist()
+            order: list[int] = generator.permutation(len(self.dataset)).tolist()
             return order
         return range(len(self.dataset))
 
-    def _batches(self) -> Iterator[Sequence[int]]:
-        """Return the indices of each batch of one epoch."""
-        order, size = self._order(), self.batch_size
+    def _batches(self, order: Sequence[int], seed: int) -> Iterator[tuple[Sequence[int], np.random.Generator]]:
+        """Return, for each batch of one epoch, the indices of its samples and a generator of its own."""
+        size = self.batch_size
         stop = len(order) // size * size if self.drop_last else len(order)
-        return (order[start : start + size] for start in range(0, stop, size))
+        return ((order[start : start + size], np.random.default_rng([seed, start])) for start in range(0, stop, size))
 
-    def _load(self, indices: Sequence[int]) -> Any:
+    def _load(self, indices: Sequence[int], generator: np.random.Generator) -> Any:
+        """Return the batch of these samples; what they draw comes from `generator`."""
+        with random.drawing_from(generator):
+            return self._fetch(indices)
+
+    def _fetch(self, indices: Sequence[int]) -> Any:
         """Return the batch of these samples."""
         now: Sequence[int] | int = indices  # what is being loaded at the moment, for the note on an exception
         try:
@@ -135,17 +142,17 @@ class DataLoader:
             error.add_note(f"This happened while a DataLoader loaded {what} of {type(self.dataset).__name__}")
             raise
 
-    def _load_ahead(self, batches: Iterator[Sequence[int]]) -> Iterator[Any]:
+    def _load_ahead(self, batches: Iterator[tuple[Sequence[int], np.random.Generator]]) -> Iterator[Any]:
         """Yield the batches in order while threads load the next ones."""
         pool = ThreadPoolExecutor(self.num_workers, thread_name_prefix="DataLoader")
         try:
             ahead: deque[Future[Any]] = deque()
-            for indices in itertools.islice(batches, _AHEAD * self.num_workers):
-                ahead.append(pool.submit(self._load, indices))
+            for work in itertools.islice(batches, _AHEAD * self.num_workers):
+                ahead.append(pool.submit(self._load, *work))
             while ahead:
                 batch = ahead.popleft()
-                for indices in itertools.islice(batches, 1):
-                    ahead.append(pool.submit(self._load, indices))
+                for work in itertools.islice(batches, 1):
+                    ahead.append(pool.submit(self._load, *work))
                 yield batch.result()
         finally:
             # Also reached when the loop over the loader is left early: what has not begun is not needed any more.

@@ -1,7 +1,7 @@
 """Data sets: anything that has a length and gives its i-th sample.
 
 The names and rules are PyTorch's. One method is added, `Dataset.get_batch`: a data set that holds its samples in arrays
-can give a whole batch with one indexing operation, many times quicker than taking the samples one by one and stacking
+can give a whole batch with one indexing operation, several times quicker than taking the samples one by one and stacking
 them.
 """
 

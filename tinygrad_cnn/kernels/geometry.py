@@ -117,7 +117,7 @@ class ConvGeometry:
 
     def __post_init__(self) -> None:
         op = f"{self.op}{self.dims}d"
-        _check_counts(op, self.dims, self.kernel_size, self.stride, self.dilation, self.padding)
+        _check_ranges(op, self)
         _check_groups(op, self.in_channels, self.out_channels, self.groups)
         out_size = tuple(_windows_that_fit(op, *axis, ceil_mode=False) for axis in _axes(self))
         object.__setattr__(self, "out_size", out_size)  # frozen: this is the one place that fills it in
@@ -225,7 +225,7 @@ class ConvGeometry:
                 f"give the padding of the convolution to be transposed as numbers"
             )
         padding = padding_pairs(op_name, padding, gy_shape[2:], kernel_size, stride, dilation)
-        _check_counts(op_name, dims, kernel_size, stride, dilation, padding)
+        per_axis(op_name, "kernel_size", kernel_size, dims, at_least=1)
         in_size = tuple(
             _transposed_size(op_name, name, *axis)
             for name, *axis in zip(
@@ -310,7 +310,7 @@ class PoolGeometry:
 
     def __post_init__(self) -> None:
         op = f"{self.op}{self.dims}d"
-        _check_counts(op, self.dims, self.kernel_size, self.stride, self.dilation, self.padding)
+        _check_ranges(op, self)
         _check_pool_padding(op, self.kernel_size, self.dilation, self.padding)
         out_size = tuple(_windows_that_fit(op, *axis, ceil_mode=self.ceil_mode) for axis in _axes(self))
         object.__setattr__(self, "out_size", out_size)  # frozen: this is the one place that fills it in
@@ -452,14 +452,15 @@ def _transposed_size(
     return result
 
 
-def _check_counts(op: str, dims: int, kernel_size: Sizes, stride: Sizes, dilation: Sizes, padding: Pairs) -> None:
-    """Check the ranges of a geometry made directly; `of` has checked its own with the user's spelling."""
-    per_axis(op, "kernel_size", kernel_size, dims, at_least=1)
-    per_axis(op, "stride", stride, dims, at_least=1)
-    per_axis(op, "dilation", dilation, dims, at_least=1)
-    for before, after in padding:
-        integer(op, "padding", before, at_least=0)
-        integer(op, "padding", after, at_least=0)
+def _check_ranges(op: str, geometry: ConvGeometry | PoolGeometry) -> None:
+    """Check the numbers of a geometry made directly; `of` has checked those that a user spelled."""
+    for what, numbers in (
+        ("kernel_size", geometry.kernel_size),
+        ("stride", geometry.stride),
+        ("dilation", geometry.dilation),
+    ):
+        per_axis(op, what, numbers, geometry.dims, at_least=1)
+    padding_pairs(op, geometry.padding, geometry.in_size, geometry.kernel_size, geometry.stride, geometry.dilation)
 
 
 def _check_channels(op: str, x_shape: Sequence[int], weight_shape: Sequence[int], groups: int) -> None:
