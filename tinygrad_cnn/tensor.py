@@ -54,25 +54,25 @@ def as_array(data: Any, dtype: DTypeLike | None = None) -> Array:
     if isinstance(data, Tensor):
         data = data.array
     elif isinstance(data, (list, tuple)):
-        data = _array_of_sequence(data)
+        data = _array_of_sequence(data, dtype)
     elif isinstance(data, float) and not isinstance(data, np.generic):
-        data = np.asarray(data, _default_dtype)
+        data = np.asarray(data, dtype or _default_dtype)
     array = np.asarray(data, dtype)
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"a tensor holds booleans, integers or floats; got {type(data).__name__} of dtype {array.dtype}")
     return array
 
 
-def _array_of_sequence(data: Sequence[Any]) -> Array:
-    """Nested lists of numbers, arrays or tensors; plain Python floats take the default dtype."""
+def _array_of_sequence(data: Sequence[Any], dtype: DTypeLike | None) -> Array:
+    """Nested lists of numbers, arrays or tensors; plain Python floats take the default dtype, if none is asked for."""
     if any(isinstance(item, Tensor) for item in data):
         return np.stack([as_array(item) for item in data])
     try:
-        array = np.asarray(data)
+        array = np.asarray(data, dtype)
     except ValueError as error:
         raise ShapeError(f"the rows of a nested list must have equal lengths to make a tensor: {error}") from None
     holds_numpy = array.size > 0 and isinstance(_first(data), (np.generic, np.ndarray))
-    if array.dtype == np.float64 and not holds_numpy:
+    if dtype is None and array.dtype == np.float64 and not holds_numpy:
         return array.astype(_default_dtype)
     return array
 

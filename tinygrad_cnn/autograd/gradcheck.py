@@ -260,23 +260,29 @@ class _Check:
     def _slopes(self, direction: dict[int, Array], base: list[Array]) -> list[tuple[Array, Array]]:
         """For each output, its central difference along a direction, and where the slope jumps."""
         eps = self.settings.eps
-        above, below = self._at(direction, eps), self._at(direction, -eps)
-        slopes = [(up - down) / (2 * eps) for up, down in zip(above, below, strict=True)]
-        jumps = [np.abs(up - 2 * y + down) / eps for up, down, y in zip(above, below, base, strict=True)]
+        slopes, jumps = self._slope_and_jump(direction, base, eps)
         # Smooth functions jump by eps f''; what is small beside the slope and the tolerance is no kink worth the name.
         suspects = [
             jump > 10 * (self.settings.atol + self.settings.rtol * np.abs(slope))
             for jump, slope in zip(jumps, slopes, strict=True)
         ]
         if any(suspect.any() for suspect in suspects):
-            above, below = self._at(direction, eps / 2), self._at(direction, -eps / 2)
-            halved = [np.abs(up - 2 * y + down) / (eps / 2) for up, down, y in zip(above, below, base, strict=True)]
-            # In proportion to eps, it would be half as large now.
-            suspects = [
-                suspect & (np.abs(half - jump / 2) > jump / 8)
-                for suspect, half, jump in zip(suspects, halved, jumps, strict=True)
-            ]
+            kinks = [np.zeros(suspect.shape, bool) for suspect in suspects]
+            # A kink beside the point can keep the proportion at one smaller step by accident, but not at two.
+            for share in (1 / 2, 1 / 8):
+                _, smaller = self._slope_and_jump(direction, base, share * eps)
+                for kink, jump, small, y in zip(kinks, jumps, smaller, base, strict=True):
+                    rounding = 16 * np.finfo(np.float64).eps * np.abs(y) / (share * eps)
+                    kink |= np.abs(small - share * jump) > share * jump / 4 + rounding
+            suspects = [suspect & kink for suspect, kink in zip(suspects, kinks, strict=True)]
         return list(zip(slopes, suspects, strict=True))
+
+    def _slope_and_jump(self, direction: dict[int, Array], base: list[Array], eps: float) -> tuple[list[Array], list[Array]]:
+        """For each output, the central difference, and how much the one-sided differences differ."""
+        above, below = self._at(direction, eps), self._at(direction, -eps)
+        slopes = [(up - down) / (2 * eps) for up, down in zip(above, below, strict=True)]
+        jumps = [np.abs(up - 2 * y + down) / eps for up, down, y in zip(above, below, base, strict=True)]
+        return slopes, jumps
 
     def _at(self, direction: dict[int, Array], step: float) -> list[Array]:
         """The outputs with the inputs moved along a direction; the inputs are put back."""
@@ -356,7 +362,7 @@ def _check_inputs(name: str, xs: tuple[Tensor, ...]) -> list[int]:
         if not x.requires_grad:
             continue
         checked.append(i)
-        if x.dtype != np.float64:
+        if x.dtype.itemsize < 8:
             warnings.warn(
                 f"gradcheck of {name}: input {i} is {x.dtype}; finite differences need float64, rounding alone can make this "
                 "fail (use .double())",

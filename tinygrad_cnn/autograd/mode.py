@@ -8,7 +8,7 @@ import inspect
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from ..errors import ArgumentError
 
@@ -20,6 +20,7 @@ class _ThreadState(threading.local):
     """What the ops of one thread look at while they are applied."""
 
     grad_enabled: bool = True
+    module: Any = None  # the nn.Module that is running, and its path inside the outermost one (`nn.Module._run`)
     module_path: str = ""
 
 

@@ -115,7 +115,21 @@ _NUMPY: dict[str, Kernel] = {
 NAMES = tuple(_NUMPY)
 """Every kernel's name; each exists in NumPy and in `reference`."""
 
-_COMPILED: dict[str, str] = {}
+_COMPILED = {
+    name: f"tinygrad_cnn.kernels.{module}"
+    for module, names in {
+        "numba_pool": ("max_pool", "pool_scatter", "pool_gather"),
+        "numba_norm": (
+            "channel_sum",
+            "channel_moments",
+            "batch_norm",
+            "batch_norm_input_grad",
+            "local_response_norm",
+            "local_response_norm_input_grad",
+        ),
+    }.items()
+    for name in names
+}
 """The kernels that numba serves too, and the module that has each."""
 
 _WORTH_COMPILING = 1 << 14

@@ -169,7 +169,7 @@ def avg_pool(x: Array, geometry: PoolGeometry, count_include_pad: bool, divisor_
     y = x
     for axis in reversed(range(geometry.dims)):
         y = _sum_along(y, geometry, axis)
-    return y / divisors(geometry, count_include_pad, divisor_override, x.dtype)
+    return y / _divisors(geometry, count_include_pad, divisor_override, x.dtype)
 
 
 def avg_pool_input_grad(
@@ -187,7 +187,7 @@ def avg_pool_input_grad(
     -------
     ndarray, shape (n, c, *in_size)
     """
-    gx = gy / divisors(geometry, count_include_pad, divisor_override, gy.dtype)
+    gx = gy / _divisors(geometry, count_include_pad, divisor_override, gy.dtype)
     for axis in range(geometry.dims):
         gx = _spread_along(gx, geometry, axis)
     return gx
@@ -230,7 +230,7 @@ def _at(axis: int, where: slice) -> tuple[slice, ...]:
     return (slice(None),) * (2 + axis) + (where,)
 
 
-def divisors(geometry: PoolGeometry, count_include_pad: bool, divisor_override: int | None, dtype: np.dtype) -> Array:
+def _divisors(geometry: PoolGeometry, count_include_pad: bool, divisor_override: int | None, dtype: np.dtype) -> Array:
     """Count the taps of every window, axis by axis: an array that broadcasts over (n, c, *out_size)."""
     if divisor_override is not None:
         return np.asarray(divisor_override, dtype)

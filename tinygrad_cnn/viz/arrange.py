@@ -1,0 +1,123 @@
+"""Where the boxes of a drawing go: in the frame of which module, and beside which op.
+
+A frame is one visit to a module: the ops that ran, one after the other, while the module did. A module that is called
+twice has two frames, and so has a list of modules whose members run between other ops. Data that leave a frame therefore
+never come back to it, which is what makes a frame a box that arrows run into above and out of below.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Union
+
+from .graph import Graph, Node
+
+
+@dataclass
+class Frame:
+    """A module, and what runs in it, in order: boxes, and the frames of the modules that it calls.
+
+    Attributes
+    ----------
+    path : str
+        The module's; ``""`` for the whole drawing.
+    name : str
+        Unique in the drawing, as paths are not.
+    items : list of (Node or Frame)
+    """
+
+    path: str
+    name: str
+    items: list[Union[Node, "Frame"]] = field(default_factory=list)
+
+    @property
+    def innermost(self) -> "Frame":
+        """The frame itself or, while it holds nothing but another frame, that one: its path says it all."""
+        frame = self
+        while len(frame.items) == 1 and isinstance(frame.items[0], Frame):
+            frame = frame.items[0]
+        return frame
+
+
+def companions(graph: Graph) -> dict[str, list[str]]:
+    """The boxes that stand beside an op, one before it and one after, so that data run straight between them.
+
+    These are the first two parameters that an op has to itself, or other leaves and inputs where the data come from
+    elsewhere. What is left comes from above, as data do.
+
+    Returns
+    -------
+    dict of str to list of str
+        Ids, by the op's id.
+
+    Examples
+    --------
+    >>> import tinygrad_cnn as tg
+    >>> from tinygrad_cnn.viz.graph import trace
+    >>> x, weight = tg.ones(1, 2), tg.ones(3, 2, requires_grad=True)
+    >>> graph = trace(tg.linear(x, weight))
+    >>> [(node.id, node.name or node.kind) for node in graph.nodes]
+    [('n0', 'leaf'), ('n1', 'x'), ('n2', 'Linear'), ('n3', 'output')]
+    >>> companions(graph)
+    {'n2': ['n0']}
+    """
+    nodes = {node.id: node for node in graph.nodes}
+    uses = Counter(edge.source for edge in graph.edges)
+    fed = {edge.target for edge in graph.edges if nodes[edge.source].kind == "op"}
+    beside: dict[str, list[str]] = {}
+    for edge in graph.edges:
+        source, target = nodes[edge.source], nodes[edge.target]
+        if source.kind == "parameter":
+            fits = source.module == target.module
+        else:
+            fits = source.kind in ("leaf", "input") and (target.id in fed or edge.argument > 0)
+        if fits and uses[source.id] == 1 and len(beside.get(target.id, ())) < 2:
+            beside.setdefault(target.id, []).append(source.id)
+    return beside
+
+
+def frames(graph: Graph, beside: Mapping[str, list[str]]) -> Frame:
+    """Sort the boxes into the frames of the modules.
+
+    Parameters
+    ----------
+    graph : Graph
+    beside : dict of str to list of str
+        From `companions`; these boxes are where their op is.
+
+    Returns
+    -------
+    Frame
+        The whole drawing, with the other frames inside.
+    """
+    open_frames = [Frame("", "")]
+    homes: dict[str, Frame] = {}
+    for node in graph.nodes:
+        if node.kind == "op":
+            homes[node.id] = _enter(open_frames, node)
+            homes |= {name: homes[node.id] for name in beside.get(node.id, ())}
+            homes[node.id].items.append(node)
+    nodes = {node.id: node for node in graph.nodes}
+    for edge in graph.edges:
+        source, target = nodes[edge.source], nodes[edge.target]
+        if source.kind == "parameter" and source.module == target.module:
+            homes.setdefault(source.id, homes[target.id])
+    for node in graph.nodes:
+        if node.kind != "op":
+            homes.get(node.id, open_frames[0]).items.append(node)
+    return open_frames[0]
+
+
+def _enter(open_frames: list[Frame], op: Node) -> Frame:
+    """The frame that an op is in: leave the modules that it does not run in, enter those that it does."""
+    parts = op.module.split(".") if op.module else []
+    paths = [".".join(parts[:i]) for i in range(len(parts) + 1)]
+    shared = 0
+    while shared < min(len(paths), len(open_frames)) and open_frames[shared].path == paths[shared]:
+        shared += 1
+    del open_frames[shared:]
+    for path in paths[shared:]:
+        frame = Frame(path, f"{op.id}_{len(open_frames)}")
+        open_frames[-1].items.append(frame)
+        open_frames.append(frame)
+    return open_frames[-1]

@@ -1,0 +1,242 @@
+"""The graph in DOT, the language of Graphviz: which boxes there are, what is written in them, how they look.
+
+Only text is made here, nothing is laid out. Boxes say what they are by their colour, their outline and their words, so
+that the drawing also reads in grey, and to a colour-blind reader (the hues are Okabe and Ito's).
+
+    op          its name, its settings, the value that it makes
+    parameter   its path, its value's dtype and shape; a thinner outline
+    input       dashed: no gradient goes there
+    output      a heavy outline
+
+Modules are frames around their ops and parameters.
+"""
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from ..errors import ArgumentError
+from .arrange import Frame, companions, frames
+from .graph import Edge, Graph, Kind, Node
+from .plain import Plain, spelled
+
+if TYPE_CHECKING:
+    import graphviz
+
+Direction: TypeAlias = Literal["TB", "LR"]
+
+# The first of these that a machine has; Graphviz takes Helvetica's widths, and the margins leave room for wider ones.
+FONT = "Helvetica"
+INK, SOFT = "#1F2933", "#5C6773"
+TEXT_WIDTH = 34
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the boxes of one kind look."""
+
+    fill: str
+    line: str
+    style: str = "rounded,filled"
+    width: float = 1.0
+
+
+LOOKS: dict[Kind, Look] = {
+    "op": Look("#E5F1FA", "#0072B2", width=1.2),
+    "parameter": Look("#FDF1D8", "#C98A00", "filled"),
+    "leaf": Look("#DDF3EA", "#009E73", "filled"),
+    "input": Look("#FFFFFF", "#5C6773", "filled,dashed"),
+    "output": Look("#FBE6DA", "#D55E00", width=2.0),
+}
+MODULE_FILL, MODULE_LINE = "#F7F8FA", "#B8C0C9"
+
+# Settings that mean "the same for every axis" where they are one number; (2, 2) is written 2 as a user would write it.
+PER_AXIS = {"kernel_size", "stride", "padding", "output_padding", "dilation"}
+
+
+def to_dot(graph: Graph, *, title: str | None = None, direction: Direction = "TB", show_values: bool = True) -> str:
+    """Write the graph in DOT.
+
+    Parameters
+    ----------
+    graph : Graph
+        From `trace`.
+    title : str, optional
+        Written above.
+    direction : {"TB", "LR"}
+        From top to bottom or from left to right.
+    show_values : bool
+        Write the dtype and shape of the values.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ArgumentError
+        For another direction.
+    """
+    import graphviz
+
+    if direction not in ("TB", "LR"):
+        raise ArgumentError(f"direction must be 'TB' (top to bottom) or 'LR' (left to right), got {direction!r}")
+    dot = graphviz.Digraph(name="graph")
+    dot.attr("graph", rankdir=direction, fontname=FONT, fontcolor=INK, fontsize="12", labelloc="t", pad="0.2")
+    dot.attr("graph", newrank="true", nodesep="0.25", ranksep="0.3", bgcolor="white", label=_heading(graph, title))
+    dot.attr("node", shape="box", fontname=FONT, fontcolor=INK, fontsize="11", margin="0.18,0.04", height="0.3")
+    dot.attr("edge", fontname=FONT, fontcolor=SOFT, fontsize="9", color=SOFT, arrowsize="0.6")
+    beside = companions(graph)
+    _add_frame(dot, frames(graph, beside), beside, show_values)
+    _add_edges(dot, graph, beside)
+    return str(dot.source)
+
+
+def _add_frame(dot: "graphviz.Digraph", frame: Frame, beside: Mapping[str, list[str]], show_values: bool) -> None:
+    """The boxes of a frame, each with those beside it, and the frames inside."""
+    for item in frame.items:
+        if isinstance(item, Frame):
+            inner = item.innermost
+            # A subgraph is drawn as a frame where its name begins so.
+            with dot.subgraph(name=f"cluster_{inner.name}") as cluster:
+                cluster.attr(label=f"<{_text(inner.path, size=10, colour=SOFT)}>", labeljust="l", margin="10")
+                cluster.attr(style="rounded,filled", fillcolor=MODULE_FILL, color=MODULE_LINE, tooltip=_quoted(inner.path))
+                _add_frame(cluster, inner, beside, show_values)
+            continue
+        _add_box(dot, item, show_values)
+        if item.id in beside:
+            with dot.subgraph() as row:
+                row.attr(rank="same")
+                for name in (item.id, *beside[item.id]):
+                    row.node(name)
+
+
+def _add_box(dot: "graphviz.Digraph", node: Node, show_values: bool) -> None:
+    look = LOOKS[node.kind]
+    lines = [_text(node.name or node.kind, bold=node.kind != "parameter")]
+    lines += [_text(line, size=9, colour=SOFT) for line in _settings_lines(node, show_values)]
+    if show_values:
+        lines.append(_text(_value(node), size=9))
+    dot.node(
+        node.id,
+        label=f"<{_stacked(lines)}>",
+        style=look.style,
+        fillcolor=look.fill,
+        color=look.line,
+        penwidth=str(look.width),
+        tooltip=_quoted(_tooltip(node)),
+    )
+
+
+def _add_edges(dot: "graphviz.Digraph", graph: Graph, beside: Mapping[str, list[str]]) -> None:
+    """One arrow for each argument, with its name where the picture does not say otherwise which is which."""
+    nodes = {node.id: node for node in graph.nodes}
+    unnamed = Counter(edge.target for edge in graph.edges if not _says_its_role(nodes[edge.source], edge))
+    for edge in graph.edges:
+        tail, head, attributes = edge.source, edge.target, {"tooltip": _quoted(edge.name)}
+        if nodes[edge.source].kind in ("op", "input"):
+            attributes |= {"penwidth": "1.2", "weight": "10"}
+        if unnamed[edge.target] > 1 and not _says_its_role(nodes[edge.source], edge):
+            attributes["label"] = f"<{_text(f' {edge.name} ', size=9, colour=SOFT)}>"
+        if edge.source in beside.get(edge.target, [])[1:]:
+            # Graphviz puts the tail of an edge first; an arrow drawn backwards has it come second.
+            tail, head, attributes = head, tail, attributes | {"dir": "back"}
+        dot.edge(tail, head, **attributes)
+
+
+def _says_its_role(source: Node, edge: Edge) -> bool:
+    """Whether a box is called what the argument is called, as a parameter ``conv1.weight`` is."""
+    return source.kind in ("parameter", "input") and source.name.rpartition(".")[2] == edge.name
+
+
+# What is written ------------------------------------------------------------------------------------------------------
+
+
+def _value(node: Node) -> str:
+    """A number where it is known, else dtype and shape."""
+    if node.value is not None:
+        return f"= {spelled(node.value)}"
+    return f"{node.dtype} {spelled(node.shape) if node.shape else 'scalar'}"
+
+
+def _settings_lines(node: Node, show_values: bool) -> list[str]:
+    """The settings worth reading, wrapped: not those that are off, nor those that the value's line repeats."""
+    shown = []
+    for name, value in node.settings.items():
+        if value is None or value is False or (show_values and value in (node.shape, node.dtype)):
+            continue
+        shown.append(f"{name}={_shortened(name, value)}")
+    shown += [f"{name}={'scalar' if value is None else spelled(value)}" for name, value in node.scalars.items()]
+    # Spaces inside of a setting do not break, so that (1, 2) stays in one piece.
+    glued = ", ".join(setting.replace(" ", "\N{NO-BREAK SPACE}") for setting in shown)
+    lines = textwrap.wrap(glued, TEXT_WIDTH, break_on_hyphens=False, max_lines=4, placeholder=" ...")
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
+
+
+def _shortened(name: str, value: Plain) -> str:
+    """The setting in few characters; its tooltip has it in full."""
+    if name in PER_AXIS:
+        leaves = list(_leaves(value))
+        if leaves and leaves.count(leaves[0]) == len(leaves):
+            value = leaves[0]
+    text = spelled(value)
+    longest = TEXT_WIDTH - len(name) - 2
+    return text if len(text) <= longest else text[: max(longest, 8) - 3] + "..."
+
+
+def _leaves(value: Plain) -> Iterable[Plain]:
+    for item in value if isinstance(value, tuple) else ():
+        yield from _leaves(item)
+    if not isinstance(value, tuple):
+        yield value
+
+
+def _tooltip(node: Node) -> str:
+    """Everything that is known of a node, in full."""
+    lines = [f"{node.kind} {node.name}".strip(), f"{node.dtype} {spelled(node.shape)}"]
+    lines += [f"{name} = {spelled(value)}" for name, value in (node.settings | node.scalars).items() if value is not None]
+    return "\n".join(lines + ([f"in {node.module}"] if node.module else []))
+
+
+def _heading(graph: Graph, title: str | None) -> str:
+    """The title, and which colour is what, of the kinds that are there."""
+    kinds = [kind for kind in LOOKS if any(node.kind == kind for node in graph.nodes)]
+    lines = [_text(title, size=14, bold=True)] if title else []
+    gap = '<TD WIDTH="4"></TD>'
+    lines.append(f'<TABLE BORDER="0" CELLPADDING="0"><TR>{gap.join(_key(kind) for kind in kinds)}</TR></TABLE>')
+    return f"<{_stacked([*lines, ' '], spacing=4)}>"
+
+
+def _key(kind: Kind) -> str:
+    """A swatch of a kind's colours, and its name."""
+    look = LOOKS[kind]
+    style = 'STYLE="DASHED"' if "dashed" in look.style else ""
+    swatch = f'<TABLE BORDER="1" CELLBORDER="0" CELLPADDING="0" COLOR="{look.line}" BGCOLOR="{look.fill}" {style}>'
+    swatch += '<TR><TD WIDTH="12" HEIGHT="6"></TD></TR></TABLE>'
+    return f'<TD>{swatch}</TD><TD CELLPADDING="1">{_text(kind, size=9, colour=SOFT)}</TD>'
+
+
+def _stacked(lines: Iterable[str], spacing: int = 1) -> str:
+    """Lines of words, one above the other."""
+    rows = "".join(f"<TR><TD>{line}</TD></TR>" for line in lines)
+    return f'<TABLE BORDER="0" CELLBORDER="0" CELLPADDING="0" CELLSPACING="{spacing}">{rows}</TABLE>'
+
+
+def _text(text: str, *, size: int = 11, colour: str = INK, bold: bool = False) -> str:
+    """Words in an HTML-like label, with everything escaped that means something there."""
+    words = escape(_printable(text))
+    words = f"<B>{words}</B>" if bold else words
+    return f'<FONT POINT-SIZE="{size}" COLOR="{colour}">{words}</FONT>'
+
+
+def _printable(text: str) -> str:
+    r"""Control characters, which XML cannot hold, as Python would write them: ``\n``."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _quoted(text: str) -> str:
+    """A plain string attribute: backslashes would start an escape sequence, line ends are written as one."""
+    return "\\n".join(_printable(line).replace("\\", "\\\\") for line in text.split("\n"))
