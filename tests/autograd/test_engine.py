@@ -201,7 +201,7 @@ class TestGrad:
             grad(x * 1, x, materialize_grads=True, allow_unused=False)
 
     def test_an_input_that_needs_no_gradient(self):
-        with pytest.raises(AutogradError, match="input 0 .* does not require grad"):
+        with pytest.raises(AutogradError, match=r"input 0 .* does not require grad"):
             grad(leaf(1.0) * 2, tg.ones(1))
 
     def test_too_few_grad_outputs(self):
@@ -253,7 +253,7 @@ class TestHooks:
         x = leaf(1.0, 2.0)
         y = x * 2
         y.register_hook(lambda g: g.sum())
-        with pytest.raises(AutogradError, match=r"hook on the output of Mul returned a gradient of shape \(\); expected \(2,\)"):
+        with pytest.raises(AutogradError, match=r"hook on the output of Mul returned a gradient of shape \(\); expected"):
             y.sum().backward()
 
     def test_a_hook_where_no_gradient_flows(self):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_cases import conv_geometries
+
 from tinygrad_cnn.errors import ArgumentError, ShapeError
 from tinygrad_cnn.kernels import ConvGeometry, PoolGeometry
 from tinygrad_cnn.kernels.geometry import tap_slices

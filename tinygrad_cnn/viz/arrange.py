@@ -95,7 +95,7 @@ def frames(graph: Graph, beside: Mapping[str, list[str]]) -> Frame:
     for node in graph.nodes:
         if node.kind == "op":
             homes[node.id] = _enter(open_frames, node)
-            homes |= {name: homes[node.id] for name in beside.get(node.id, ())}
+            homes |= dict.fromkeys(beside.get(node.id, ()), homes[node.id])
             homes[node.id].items.append(node)
     nodes = {node.id: node for node in graph.nodes}
     for edge in graph.edges:

@@ -82,8 +82,7 @@ def to_dot(graph: Graph, *, title: str | None = None, direction: Direction = "TB
     """
     import graphviz
 
-    if direction not in ("TB", "LR"):
-        raise ArgumentError(f"direction must be 'TB' (top to bottom) or 'LR' (left to right), got {direction!r}")
+    check_direction(direction)
     dot = graphviz.Digraph(name="graph")
     dot.attr("graph", rankdir=direction, fontname=FONT, fontcolor=INK, fontsize="12", labelloc="t", pad="0.2")
     dot.attr("graph", newrank="true", nodesep="0.25", ranksep="0.3", bgcolor="white", label=_heading(graph, title))
@@ -93,6 +92,12 @@ def to_dot(graph: Graph, *, title: str | None = None, direction: Direction = "TB
     _add_frame(dot, frames(graph, beside), beside, show_values)
     _add_edges(dot, graph, beside)
     return str(dot.source)
+
+
+def check_direction(direction: str) -> None:
+    """Refuse another direction than those there are."""
+    if direction not in ("TB", "LR"):
+        raise ArgumentError(f"direction must be 'TB' (top to bottom) or 'LR' (left to right), got {direction!r}")
 
 
 def _add_frame(dot: "graphviz.Digraph", frame: Frame, beside: Mapping[str, list[str]], show_values: bool) -> None:
@@ -197,7 +202,7 @@ def _leaves(value: Plain) -> Iterable[Plain]:
 def _tooltip(node: Node) -> str:
     """Everything that is known of a node, in full."""
     lines = [f"{node.kind} {node.name}".strip(), f"{node.dtype} {spelled(node.shape)}"]
-    lines += [f"{name} = {spelled(value)}" for name, value in (node.settings | node.scalars).items() if value is not None]
+    lines += [f"{name} = {spelled(value)}" for name, value in {**node.settings, **node.scalars}.items() if value is not None]
     return "\n".join(lines + ([f"in {node.module}"] if node.module else []))
 
 

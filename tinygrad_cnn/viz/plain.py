@@ -6,13 +6,13 @@ only what a reader would be told about them: numbers and strings stay, an array 
 
 import math
 from collections.abc import Mapping, Set
-from typing import Any, TypeAlias, Union
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..tensor import Tensor
 
-Plain: TypeAlias = Union[None, bool, int, float, str, tuple["Plain", ...]]
+Plain: TypeAlias = bool | int | float | str | tuple["Plain", ...] | None
 
 # A sequence longer than this is described by its length: nobody reads it element by element.
 LONGEST = 32
