@@ -7,7 +7,8 @@
     |-- AutogradError (RuntimeError)
     |   |-- GraphFreedError         a second backward through a graph that the first one freed
     |   |-- InplaceError            a value that the graph needs was, or would be, changed in place
-    |   `-- GradcheckError          an analytical gradient that disagrees with the numerical one
+    |   |-- GradcheckError          an analytical gradient that disagrees with the numerical one
+    |   `-- AnomalyError            a NaN (or an infinity) that `detect_anomaly` found
     |-- DataError (RuntimeError)    a data file that is missing, truncated or not what it should be
     |-- CheckpointError (RuntimeError)  a checkpoint that is truncated, foreign or of another model
     `-- MissingExtraError (ImportError)  an optional dependency is not installed; names the extra
@@ -47,6 +48,10 @@ class InplaceError(AutogradError):
 
 class GradcheckError(AutogradError):
     """An analytical gradient disagrees with the numerical one."""
+
+
+class AnomalyError(AutogradError):
+    """An op made a NaN, or an infinity, inside `detect_anomaly`."""
 
 
 class DataError(TinygradError, RuntimeError):

@@ -57,7 +57,7 @@ def test_an_unknown_choice_lists_the_choices_and_changes_nothing():
 
 def test_numba_missing_names_the_extra():
     with mock.patch.object(kernels, "find_spec", return_value=None):
-        with pytest.raises(MissingExtraError, match=r'tinygrad_cnn\[fast\]'):
+        with pytest.raises(MissingExtraError, match=r"tinygrad_cnn\[fast\]"):
             kernels.use("numba")
         kernels.use("auto")
         assert all(getattr(kernels, name) is kernels.implementations(name)["numpy"] for name in kernels.NAMES)
@@ -118,10 +118,10 @@ def test_without_a_place_for_the_cache_kernels_are_compiled_all_the_same():
 
     from tinygrad_cnn.kernels.numba_compile import compiled
 
-    def njit(*, cache=False, **options):
+    def njit(*functions, cache=False, **options):
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
-        return numba_njit(**options)
+        return numba_njit(*functions, **options)
 
     def double(x, y):
         for i in range(len(x)):

@@ -1,6 +1,7 @@
 """The convolution trio against the loops of the reference, over drawn geometries."""
 
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
 import numpy as np
@@ -76,6 +77,19 @@ def test_many_images_one_after_the_other(who, channels):
         assert_close(run("conv_input_grad", who, gy, weight, geometry), expect("conv_input_grad", gy, weight, geometry))
         assert_close(run("conv_weight_grad", who, x, gy, geometry), expect("conv_weight_grad", x, gy, geometry))
         assert_close(first, expect("conv", x, weight, None, geometry))  # still: no result lives in scratch memory
+
+
+@pytest.mark.parametrize("who", servers("conv"))
+def test_threads_share_no_scratch_memory(who):
+    geometry = ConvGeometry.of((4, 5, 20, 20), (6, 5, 3, 3), padding=1)
+    rng = np.random.default_rng(0)
+    weight = array(rng, geometry.weight_shape)
+    inputs = [array(rng, geometry.x_shape) for _ in range(16)]
+    convolve = implementations("conv")[who]
+    alone = [convolve(x, weight, None, geometry) for x in inputs]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(lambda x: convolve(x, weight, None, geometry), inputs))
+    np.testing.assert_array_equal(together, alone)
 
 
 @pytest.mark.parametrize("who", servers("conv"))

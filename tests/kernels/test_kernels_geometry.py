@@ -54,9 +54,7 @@ class TestConvSizes:
         ],
     )
     def test_same_padding(self, size, kernel, stride, dilation, padding):
-        geometry = ConvGeometry.of(
-            (1, 1, size), (1, 1, kernel), stride=stride, dilation=dilation, padding="same"
-        )
+        geometry = ConvGeometry.of((1, 1, size), (1, 1, kernel), stride=stride, dilation=dilation, padding="same")
         assert geometry.padding == (padding,)
         assert geometry.out_size == (-(-size // stride),)
 
@@ -80,9 +78,7 @@ class TestConvSizes:
     @settings(max_examples=100, deadline=None)
     @given(conv_geometries())
     def test_output_size_counts_the_windows_that_fit(self, geometry):
-        axes = zip(
-            geometry.in_size, geometry.kernel_size, geometry.stride, geometry.padding, geometry.dilation, strict=True
-        )
+        axes = zip(geometry.in_size, geometry.kernel_size, geometry.stride, geometry.padding, geometry.dilation, strict=True)
         for (size, kernel, stride, (before, after), dilation), out in zip(axes, geometry.out_size, strict=True):
             starts = range(-before, size + after, stride)
             assert out == sum(start + dilation * (kernel - 1) < size + after for start in starts)
@@ -108,9 +104,7 @@ class TestTranspose:
     @given(conv_geometries())
     def test_inverts_the_output_size(self, geometry):
         """The remainder that the convolution's stride dropped is the output padding that finds its input again."""
-        axes = zip(
-            geometry.in_size, geometry.kernel_size, geometry.stride, geometry.padding, geometry.dilation, strict=True
-        )
+        axes = zip(geometry.in_size, geometry.kernel_size, geometry.stride, geometry.padding, geometry.dilation, strict=True)
         remainders = tuple((size + b + a - d * (k - 1) - 1) % s for size, k, s, (b, a), d in axes)
         found = ConvGeometry.for_transpose(
             geometry.y_shape,
@@ -249,7 +243,7 @@ def pool(x=X, kernel_size=3, **options):
         (
             lambda: conv(padding="full"),
             ArgumentError,
-            "conv2d: padding must be numbers, \"valid\" or \"same\"; got 'full'",
+            'conv2d: padding must be numbers, "valid" or "same"; got \'full\'',
         ),
         (
             lambda: conv((4, 9)),

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import AutogradError
 from ..tensor import Tensor
 from .function import AccumulateGrad, Function
-from .mode import set_grad_enabled
+from .mode import STATE, set_grad_enabled
 
 
 def run_backward(
@@ -154,6 +154,8 @@ def _differentiate(
     finally:
         node.needs_input_grad, asked = needed, node.needs_input_grad
     gradients = returned if isinstance(returned, tuple) else (returned,)
+    if STATE.anomaly is not None:
+        STATE.anomaly.after_backward(node, gradient.array, gradients)
     if len(gradients) != len(node.edges):
         raise AutogradError(
             f"{node.described} has {len(node.edges)} inputs, but its backward returned {len(gradients)} gradients; "

@@ -98,6 +98,9 @@ class Function:
     # `backward` on arrays, in one pass; None where an op does not define it.
     backward_kernel: Callable[[Array], Any] | None = None
 
+    # The line of user code that applied it, noted inside `detect_anomaly`.
+    called_at: str = ""
+
     # Whether the output may be a view of the first input's memory, as a reshape's is.
     is_view: bool = False
 
@@ -117,12 +120,16 @@ class Function:
         if not (record and STATE.grad_enabled):
             self.needs_input_grad = (False,) * len(inputs)
             output = Tensor(self.forward(*[x.array for x in inputs]))
+            if STATE.anomaly is not None:
+                STATE.anomaly.after_forward(self, inputs, output.array)
             return inputs[0]._alias(output) if self._shares_memory(inputs, output) else output
         self.module = STATE.module_path
         self.needs_input_grad = tuple([x._requires_grad for x in inputs])
         self._inputs = inputs
         output = Tensor(self.forward(*[x.array for x in inputs]))
         self._inputs = ()
+        if STATE.anomaly is not None:
+            STATE.anomaly.after_forward(self, inputs, output.array)
         self.edges = tuple([x._edge() if x._requires_grad else None for x in inputs])
         self.number = _next_number()  # after the edges, which may have made the nodes of leaves
         self.input_shapes = tuple([x.array.shape for x in inputs])

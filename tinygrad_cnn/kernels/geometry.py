@@ -174,9 +174,7 @@ class ConvGeometry:
         stride = per_axis(op_name, "stride", stride, dims, at_least=1)
         dilation = per_axis(op_name, "dilation", dilation, dims, at_least=1)
         padding = padding_pairs(op_name, padding, in_size, kernel_size, stride, dilation)
-        return cls(
-            x_shape[0], x_shape[1], in_size, weight_shape[0], kernel_size, stride, padding, dilation, groups, op=op
-        )
+        return cls(x_shape[0], x_shape[1], in_size, weight_shape[0], kernel_size, stride, padding, dilation, groups, op=op)
 
     @classmethod
     def for_transpose(
@@ -233,9 +231,7 @@ class ConvGeometry:
             )
         )
         in_channels = weight_shape[1] * groups
-        return cls(
-            gy_shape[0], in_channels, in_size, gy_shape[1], kernel_size, stride, padding, dilation, groups, op=op
-        )
+        return cls(gy_shape[0], in_channels, in_size, gy_shape[1], kernel_size, stride, padding, dilation, groups, op=op)
 
     @property
     def dims(self) -> int:
@@ -488,9 +484,7 @@ def _check_groups(op: str, in_channels: int, out_channels: int, groups: int) -> 
 
 def _check_pool_padding(op: str, kernel_size: Sizes, dilation: Sizes, padding: Pairs) -> None:
     """Keep every window over at least one real input: a maximum over padding alone would be -inf."""
-    for name, kernel, step, (before, after) in zip(
-        axis_names(len(kernel_size)), kernel_size, dilation, padding, strict=True
-    ):
+    for name, kernel, step, (before, after) in zip(axis_names(len(kernel_size)), kernel_size, dilation, padding, strict=True):
         span = reach(kernel, step)
         if max(before, after) > span // 2:
             raise ArgumentError(
@@ -504,9 +498,7 @@ def _check_no_empty_window(op: str, geometry: PoolGeometry) -> None:
 
     Without dilation the limit on padding rules them out.
     """
-    for (name, size, kernel, stride, (before, _), dilation), out in zip(
-        _axes(geometry), geometry.out_size, strict=True
-    ):
+    for (name, size, kernel, stride, (before, _), dilation), out in zip(_axes(geometry), geometry.out_size, strict=True):
         if dilation == 1:
             continue
         seen: set[int] = set()

@@ -42,9 +42,7 @@ def batch_norm(x: Array, weight: Array | None, bias: Array | None, mean: Array, 
     return y
 
 
-def batch_norm_input_grad(
-    gy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array
-) -> tuple[Array, Array, Array]:
+def batch_norm_input_grad(gy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array) -> tuple[Array, Array, Array]:
     """Differentiate `batch_norm` in training: see `numpy_norm.batch_norm_input_grad`."""
     gx = np.empty(x.shape, x.dtype)
     gweight, gbias = np.empty(x.shape[1]), np.empty(x.shape[1])

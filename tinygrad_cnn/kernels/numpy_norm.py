@@ -91,9 +91,7 @@ def batch_norm(x: Array, weight: Array | None, bias: Array | None, mean: Array, 
     return y
 
 
-def batch_norm_input_grad(
-    gy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array
-) -> tuple[Array, Array, Array]:
+def batch_norm_input_grad(gy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array) -> tuple[Array, Array, Array]:
     """Differentiate `batch_norm` where `mean` and `rstd` are those of `x` itself (training).
 
     With xhat = (x - mean) * rstd and m = n * h * w numbers a channel, every x moves the mean and the variance, and the

@@ -172,9 +172,7 @@ def avg_pool(x: Array, geometry: PoolGeometry, count_include_pad: bool, divisor_
     return y / _divisors(geometry, count_include_pad, divisor_override, x.dtype)
 
 
-def avg_pool_input_grad(
-    gy: Array, geometry: PoolGeometry, count_include_pad: bool, divisor_override: int | None
-) -> Array:
+def avg_pool_input_grad(gy: Array, geometry: PoolGeometry, count_include_pad: bool, divisor_override: int | None) -> Array:
     """Spread each window's gradient evenly over its taps: the gradient of `avg_pool`, and its adjoint.
 
     Parameters

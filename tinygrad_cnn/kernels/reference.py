@@ -142,9 +142,7 @@ def avg_pool(x: Array, geometry: PoolGeometry, count_include_pad: bool, divisor_
     return y.astype(x.dtype)
 
 
-def avg_pool_input_grad(
-    gy: Array, geometry: PoolGeometry, count_include_pad: bool, divisor_override: int | None
-) -> Array:
+def avg_pool_input_grad(gy: Array, geometry: PoolGeometry, count_include_pad: bool, divisor_override: int | None) -> Array:
     """Give every x of a window an equal share of the window's gy."""
     gx = np.zeros((*gy.shape[:2], *geometry.in_size))
     for n, c in product(range(gy.shape[0]), range(gy.shape[1])):
@@ -221,9 +219,7 @@ def batch_norm(x: Array, weight: Array | None, bias: Array | None, mean: Array, 
     return y.astype(x.dtype)
 
 
-def batch_norm_input_grad(
-    gy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array
-) -> tuple[Array, Array, Array]:
+def batch_norm_input_grad(gy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array) -> tuple[Array, Array, Array]:
     """Follow the three paths from x to y: directly, through the variance, and through the mean.
 
     With m numbers a channel, var = sum((x - mean)^2) / m and rstd = (var + eps) ** -1/2,

@@ -64,14 +64,11 @@ def per_axis(op: str, what: str, value: PerAxis, dims: int, at_least: int) -> Si
             f"({', '.join(axis_names(dims))}); got {value!r}"
         )
     return tuple(
-        integer(op, f"{what} along the {name}", number, at_least)
-        for name, number in zip(axis_names(dims), value, strict=True)
+        integer(op, f"{what} along the {name}", number, at_least) for name, number in zip(axis_names(dims), value, strict=True)
     )
 
 
-def padding_pairs(
-    op: str, value: Padding, in_size: Sequence[int], kernel_size: Sizes, stride: Sizes, dilation: Sizes
-) -> Pairs:
+def padding_pairs(op: str, value: Padding, in_size: Sequence[int], kernel_size: Sizes, stride: Sizes, dilation: Sizes) -> Pairs:
     """Spell padding as a (before, after) pair for each axis."""
     dims = len(kernel_size)
     if value == "valid":

@@ -1,4 +1,4 @@
-r"""Initial values of weights.
+"""Initial values of weights.
 
 The weights of a layer are drawn at random, because units that start equal stay equal: they get equal gradients. How
 large the draws are decides whether signals survive the depth. For a unit y = sum over its n inputs of w x, with
@@ -171,7 +171,7 @@ def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> floa
     fans = dict(zip(("fan_in", "fan_out"), fan_in_and_fan_out(tensor), strict=True))
     if mode not in fans:
         raise ArgumentError(f"kaiming: mode must be 'fan_in' or 'fan_out', got {mode!r}")
-    gain = calculate_gain(nonlinearity, a if nonlinearity == "leaky_relu" else None)
+    gain = calculate_gain(nonlinearity, a if a or nonlinearity == "leaky_relu" else None)
     # An empty weight has nothing to draw, and no fan to divide by.
     return gain / math.sqrt(max(fans[mode], 1))
 

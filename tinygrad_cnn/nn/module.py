@@ -513,11 +513,14 @@ class Module:
 
     def __repr__(self) -> str:
         settings = self.extra_repr()
-        parts = [f"({name}): {_indented(repr(module))}" for name, module in self._modules.items()]
+        parts = [f"({name}): {_indented(text)}" for name, text in self._repr_of_parts()]
         if not parts and "\n" not in settings:
             return f"{type(self).__name__}({settings})"
         lines = [*(settings.split("\n") if settings else []), *parts]
         return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
+
+    def _repr_of_parts(self) -> list[tuple[str, str]]:
+        return [(name, repr(module)) for name, module in self._modules.items()]
 
     def __getstate__(self) -> dict[str, Any]:
         # The known paths are by id, which means nothing in a copy.

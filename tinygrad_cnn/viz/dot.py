@@ -11,6 +11,7 @@ that the drawing also reads in grey, and to a colour-blind reader (the hues are 
 Modules are frames around their ops and parameters.
 """
 
+import math
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -84,9 +85,9 @@ def to_dot(graph: Graph, *, title: str | None = None, direction: Direction = "TB
 
     check_direction(direction)
     dot = graphviz.Digraph(name="graph")
-    dot.attr("graph", rankdir=direction, fontname=FONT, fontcolor=INK, fontsize="12", labelloc="t", pad="0.2")
+    dot.attr("graph", rankdir=direction, fontname=FONT, fontcolor=INK, fontsize="12", labelloc="t", labeljust="l", pad="0.2")
     dot.attr("graph", newrank="true", nodesep="0.25", ranksep="0.3", bgcolor="white", label=_heading(graph, title))
-    dot.attr("node", shape="box", fontname=FONT, fontcolor=INK, fontsize="11", margin="0.18,0.04", height="0.3")
+    dot.attr("node", shape="box", fontname=FONT, fontcolor=INK, fontsize="11", margin="0.11,0.04", height="0.3")
     dot.attr("edge", fontname=FONT, fontcolor=SOFT, fontsize="9", color=SOFT, arrowsize="0.6")
     beside = companions(graph)
     _add_frame(dot, frames(graph, beside), beside, show_values)
@@ -107,7 +108,7 @@ def _add_frame(dot: "graphviz.Digraph", frame: Frame, beside: Mapping[str, list[
             inner = item.innermost
             # A subgraph is drawn as a frame where its name begins so.
             with dot.subgraph(name=f"cluster_{inner.name}") as cluster:
-                cluster.attr(label=f"<{_text(inner.path, size=10, colour=SOFT)}>", labeljust="l", margin="10")
+                cluster.attr(label=_label([_cell(inner.path, size=10, colour=SOFT)]), labeljust="l", margin="10")
                 cluster.attr(style="rounded,filled", fillcolor=MODULE_FILL, color=MODULE_LINE, tooltip=_quoted(inner.path))
                 _add_frame(cluster, inner, beside, show_values)
             continue
@@ -121,13 +122,13 @@ def _add_frame(dot: "graphviz.Digraph", frame: Frame, beside: Mapping[str, list[
 
 def _add_box(dot: "graphviz.Digraph", node: Node, show_values: bool) -> None:
     look = LOOKS[node.kind]
-    lines = [_text(node.name or node.kind, bold=node.kind != "parameter")]
-    lines += [_text(line, size=9, colour=SOFT) for line in _settings_lines(node, show_values)]
+    lines = [_cell(node.name or node.kind, bold=node.kind != "parameter")]
+    lines += [_cell(line, size=9, colour=SOFT) for line in _settings_lines(node, show_values)]
     if show_values:
-        lines.append(_text(_value(node), size=9))
+        lines.append(_cell(_value(node), size=9))
     dot.node(
         node.id,
-        label=f"<{_stacked(lines)}>",
+        label=_label(lines),
         style=look.style,
         fillcolor=look.fill,
         color=look.line,
@@ -145,7 +146,7 @@ def _add_edges(dot: "graphviz.Digraph", graph: Graph, beside: Mapping[str, list[
         if nodes[edge.source].kind in ("op", "input"):
             attributes |= {"penwidth": "1.2", "weight": "10"}
         if unnamed[edge.target] > 1 and not _says_its_role(nodes[edge.source], edge):
-            attributes["label"] = f"<{_text(f' {edge.name} ', size=9, colour=SOFT)}>"
+            attributes["label"] = _label([_cell(f" {edge.name} ", size=9, colour=SOFT)])
         if edge.source in beside.get(edge.target, [])[1:]:
             # Graphviz puts the tail of an edge first; an arrow drawn backwards has it come second.
             tail, head, attributes = head, tail, attributes | {"dir": "back"}
@@ -209,10 +210,9 @@ def _tooltip(node: Node) -> str:
 def _heading(graph: Graph, title: str | None) -> str:
     """The title, and which colour is what, of the kinds that are there."""
     kinds = [kind for kind in LOOKS if any(node.kind == kind for node in graph.nodes)]
-    lines = [_text(title, size=14, bold=True)] if title else []
-    gap = '<TD WIDTH="4"></TD>'
-    lines.append(f'<TABLE BORDER="0" CELLPADDING="0"><TR>{gap.join(_key(kind) for kind in kinds)}</TR></TABLE>')
-    return f"<{_stacked([*lines, ' '], spacing=4)}>"
+    legend = f'<TABLE BORDER="0" CELLPADDING="0"><TR>{"".join(_key(kind) for kind in kinds)}</TR></TABLE>'
+    lines = [_cell(title, size=14, bold=True)] if title else []
+    return _label([*lines, f'<TD ALIGN="LEFT">{legend}</TD>', '<TD HEIGHT="12"></TD>'])
 
 
 def _key(kind: Kind) -> str:
@@ -221,20 +221,32 @@ def _key(kind: Kind) -> str:
     style = 'STYLE="DASHED"' if "dashed" in look.style else ""
     swatch = f'<TABLE BORDER="1" CELLBORDER="0" CELLPADDING="0" COLOR="{look.line}" BGCOLOR="{look.fill}" {style}>'
     swatch += '<TR><TD WIDTH="12" HEIGHT="6"></TD></TR></TABLE>'
-    return f'<TD>{swatch}</TD><TD CELLPADDING="1">{_text(kind, size=9, colour=SOFT)}</TD>'
+    return f'<TD>{swatch}</TD><TD WIDTH="3"></TD>{_cell(kind, size=9, colour=SOFT)}<TD WIDTH="6"></TD>'
 
 
-def _stacked(lines: Iterable[str], spacing: int = 1) -> str:
-    """Lines of words, one above the other."""
-    rows = "".join(f"<TR><TD>{line}</TD></TR>" for line in lines)
-    return f'<TABLE BORDER="0" CELLBORDER="0" CELLPADDING="0" CELLSPACING="{spacing}">{rows}</TABLE>'
+def _label(cells: Iterable[str]) -> str:
+    """An HTML-like label of lines, one above the other."""
+    rows = "".join(f"<TR>{cell}</TR>" for cell in cells)
+    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLPADDING="0" CELLSPACING="1">{rows}</TABLE>>'
 
 
-def _text(text: str, *, size: int = 11, colour: str = INK, bold: bool = False) -> str:
-    """Words in an HTML-like label, with everything escaped that means something there."""
-    words = escape(_printable(text))
-    words = f"<B>{words}</B>" if bold else words
-    return f'<FONT POINT-SIZE="{size}" COLOR="{colour}">{words}</FONT>'
+def _cell(text: str, *, size: int = 11, colour: str = INK, bold: bool = False) -> str:
+    """A line of words with everything escaped that means something in HTML, and room for it in any font.
+
+    The program that lays out knows the widths of Helvetica; a browser may have to take a wider font. So a line starts at
+    the left of a cell that is wide enough for both.
+    """
+    text = _printable(text)
+    words = f"<B>{escape(text)}</B>" if bold else escape(text)
+    width = math.ceil(size * sum(map(_em, text)) * (1.12 if bold else 1.0))
+    return f'<TD ALIGN="LEFT" WIDTH="{width}"><FONT POINT-SIZE="{size}" COLOR="{colour}">{words}</FONT></TD>'
+
+
+def _em(character: str) -> float:
+    """About the width of a character in DejaVu Sans, the widest of the common sans-serif fonts, in em."""
+    if character in " .,:;'|!()[]-/ijlftr":
+        return 0.38
+    return 1.0 if character in "mwMW%@" or character >= "\u1100" else 0.65
 
 
 def _printable(text: str) -> str:
