@@ -70,7 +70,7 @@ def test_a_nan_of_the_backward_pass_names_the_line_of_the_forward():
         y = NaNBackward.apply(x)  # its forward
         (y * y).sum().backward()
     message = str(error.value)
-    # The multiplication by NaN inside the rule is an op too, whose operand is the NaN; the rule itself is what is blamed.
+    # The multiplication inside the rule is an op too, but it is the rule that is blamed.
     for part in ("backward of NaNBackward made nan in the gradient of input 0 at (1,)", "saved 0 = 3.0", "its forward"):
         assert part in message
 
@@ -96,7 +96,7 @@ def test_the_forward_can_be_left_out():
 
 def test_an_infinite_gradient():
     x = double(0.0)
-    with pytest.raises(AnomalyError, match="backward of Sqrt made inf in the gradient of input 0"), detect_anomaly(check_inf=True):
+    with pytest.raises(AnomalyError, match="backward of Sqrt made inf in the gradient"), detect_anomaly(check_inf=True):
         x.sqrt().backward()
 
 

@@ -52,7 +52,8 @@ def run_backward(
     asked_for = set() if targets is None else set(targets)
     pending = _Pending(create_graph)
     captured: dict[Function, Tensor] = {}
-    with set_grad_enabled(create_graph):
+    # An infinite gradient is a result, not an accident of NumPy's; `detect_anomaly` is there to find it.
+    with set_grad_enabled(create_graph), np.errstate(all="ignore"):
         for output, gradient in zip(outputs, gradients, strict=True):
             pending.add(output._edge(), gradient)
         for node in order:
@@ -146,16 +147,19 @@ def _differentiate(
     """Apply the node's rule and return the gradient for each edge that leads to something wanted."""
     needed = node.needs_input_grad
     node.needs_input_grad = tuple([edge in wanted for edge in node.edges])
+    # The rule answers for what it returns; the ops that it consists of are not looked at one by one.
+    anomaly, STATE.anomaly = STATE.anomaly, None
     try:
         if create_graph or node.backward_kernel is None:
             returned = node.backward(gradient)
         else:
             returned = node.backward_kernel(gradient.array)
     finally:
+        STATE.anomaly = anomaly
         node.needs_input_grad, asked = needed, node.needs_input_grad
     gradients = returned if isinstance(returned, tuple) else (returned,)
-    if STATE.anomaly is not None:
-        STATE.anomaly.after_backward(node, gradient.array, gradients)
+    if anomaly is not None:
+        anomaly.after_backward(node, gradient.array, gradients)
     if len(gradients) != len(node.edges):
         raise AutogradError(
             f"{node.described} has {len(node.edges)} inputs, but its backward returned {len(gradients)} gradients; "

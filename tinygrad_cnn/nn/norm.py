@@ -174,8 +174,8 @@ class BatchNorm2d(_BatchNorm):
     >>> import tinygrad_cnn as tg
     >>> from tinygrad_cnn import nn
     >>> norm = nn.BatchNorm2d(1)
-    >>> norm(tg.tensor([[[[1.0, 3.0]]]])).flatten().tolist() == [-0.9999950528144836, 0.9999950528144836]
-    True
+    >>> norm(tg.tensor([[[[1.0, 3.0]]]])).flatten().detach()
+    tensor([-1.,  1.])
     >>> norm.running_mean
     tensor([0.2])
     """

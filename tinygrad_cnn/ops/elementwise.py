@@ -93,7 +93,8 @@ class Div(Function):
     """
 
     def forward(self, a: Array, b: Array) -> Array:
-        y = np.asarray(a / b)
+        with np.errstate(all="ignore"):
+            y = np.asarray(a / b)
         self.save_for_backward(b)
         if self.needs_input_grad[1]:
             self.save_output(y)
@@ -135,7 +136,8 @@ class Power(Function):
 
     def forward(self, x: Array) -> Array:
         self.save_for_backward(x)
-        return x**self.exponent
+        with np.errstate(all="ignore"):
+            return x**self.exponent
 
     def backward(self, gy: Tensor) -> Any:
         (x,) = self.saved
@@ -155,7 +157,8 @@ class Pow(Function):
     """
 
     def forward(self, a: Array, b: Array) -> Array:
-        y = np.asarray(a**b)
+        with np.errstate(all="ignore"):
+            y = np.asarray(a**b)
         self.save_for_backward(a, b)
         self.save_output(y)
         return y
@@ -181,7 +184,8 @@ class Exp(Function):
     """
 
     def forward(self, x: Array) -> Array:
-        y = np.exp(x)
+        with np.errstate(over="ignore"):
+            y = np.exp(x)
         self.save_output(y)
         return y
 
@@ -200,7 +204,8 @@ class Expm1(Function):
     """
 
     def forward(self, x: Array) -> Array:
-        y = np.expm1(x)
+        with np.errstate(over="ignore"):
+            y = np.expm1(x)
         self.save_output(y)
         return y
 
