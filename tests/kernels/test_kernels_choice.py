@@ -65,7 +65,7 @@ def test_numba_missing_names_the_extra():
 
 
 def test_every_kernel_has_a_reference_and_a_numpy_implementation():
-    assert len(kernels.NAMES) == 22
+    assert len(kernels.NAMES) == 29
     for name in kernels.NAMES:
         found = kernels.implementations(name)
         assert {"reference", "numpy"} <= found.keys() <= {"reference", "numpy", "numba"}
@@ -132,3 +132,24 @@ def test_without_a_place_for_the_cache_kernels_are_compiled_all_the_same():
     with mock.patch.object(numba, "njit", njit):
         compiled(double)(np.arange(3.0), y)
     np.testing.assert_array_equal(y, [0, 2, 4])
+
+
+def test_blas_threads_are_limited_for_a_while():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+
+    def threads():
+        return {library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"}
+
+    before = threads()
+    with kernels.blas_threads(1):
+        assert threads() <= {1}
+    assert threads() == before
+
+
+def test_blas_threads_without_threadpoolctl_names_the_extra():
+    with (
+        mock.patch.dict(sys.modules, {"threadpoolctl": None}),
+        pytest.raises(MissingExtraError, match=r"tinygrad_cnn\[fast\]"),
+        kernels.blas_threads(1),
+    ):
+        pass

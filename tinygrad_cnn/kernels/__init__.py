@@ -31,6 +31,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from tinygrad_cnn.errors import ArgumentError, MissingExtraError
+from tinygrad_cnn.kernels.blas import blas_threads
 from tinygrad_cnn.kernels.geometry import ConvGeometry, PoolGeometry
 from tinygrad_cnn.kernels.numpy_activation import (
     log_softmax,
@@ -41,7 +42,9 @@ from tinygrad_cnn.kernels.numpy_activation import (
     sigmoid_backward,
     tanh_backward,
 )
+from tinygrad_cnn.kernels.numpy_adaptive import adaptive_avg_pool, adaptive_avg_pool_input_grad, adaptive_max_pool
 from tinygrad_cnn.kernels.numpy_conv import conv, conv_input_grad, conv_weight_grad
+from tinygrad_cnn.kernels.numpy_fold import fold, unfold
 from tinygrad_cnn.kernels.numpy_norm import (
     batch_norm,
     batch_norm_input_grad,
@@ -52,16 +55,21 @@ from tinygrad_cnn.kernels.numpy_norm import (
     local_response_norm_input_grad,
 )
 from tinygrad_cnn.kernels.numpy_pool import avg_pool, avg_pool_input_grad, max_pool, pool_gather, pool_scatter
+from tinygrad_cnn.kernels.numpy_random_pool import fractional_max_pool, stochastic_pool
 
 __all__ = [
     "CHOICES",
     "NAMES",
     "ConvGeometry",
     "PoolGeometry",
+    "adaptive_avg_pool",
+    "adaptive_avg_pool_input_grad",
+    "adaptive_max_pool",
     "avg_pool",
     "avg_pool_input_grad",
     "batch_norm",
     "batch_norm_input_grad",
+    "blas_threads",
     "channel_moments",
     "channel_sum",
     "channel_window_sum",
@@ -69,6 +77,8 @@ __all__ = [
     "conv_input_grad",
     "conv_weight_grad",
     "current",
+    "fold",
+    "fractional_max_pool",
     "implementations",
     "local_response_norm",
     "local_response_norm_input_grad",
@@ -81,7 +91,9 @@ __all__ = [
     "relu_backward",
     "sigmoid",
     "sigmoid_backward",
+    "stochastic_pool",
     "tanh_backward",
+    "unfold",
     "use",
 ]
 
@@ -100,6 +112,13 @@ _NUMPY: dict[str, Kernel] = {
         pool_gather,
         avg_pool,
         avg_pool_input_grad,
+        adaptive_avg_pool,
+        adaptive_avg_pool_input_grad,
+        adaptive_max_pool,
+        fractional_max_pool,
+        stochastic_pool,
+        unfold,
+        fold,
         channel_window_sum,
         local_response_norm,
         local_response_norm_input_grad,

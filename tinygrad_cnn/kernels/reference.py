@@ -153,6 +153,104 @@ def avg_pool_input_grad(gy: Array, geometry: PoolGeometry, count_include_pad: bo
     return gx.astype(gy.dtype)
 
 
+def unfold(x: Array, geometry: ConvGeometry | PoolGeometry) -> Array:
+    """Write what each window has under each tap into that window's column; 0 in the padding."""
+    taps, windows = math.prod(geometry.kernel_size), math.prod(geometry.out_size)
+    columns = np.zeros((*x.shape[:2], taps, windows), x.dtype)
+    for n, c in product(range(x.shape[0]), range(x.shape[1])):
+        for number, output in enumerate(_positions(geometry.out_size)):
+            for tap, at in _window(geometry, output):
+                columns[n, c, np.ravel_multi_index(tap, geometry.kernel_size), number] = x[(n, c, *at)]
+    return columns
+
+
+def fold(columns: Array, geometry: ConvGeometry | PoolGeometry) -> Array:
+    """Add each number of a window's column to the place that its tap reads."""
+    x = np.zeros((*columns.shape[:2], *geometry.in_size))
+    for n, c in product(range(x.shape[0]), range(x.shape[1])):
+        for number, output in enumerate(_positions(geometry.out_size)):
+            for tap, at in _window(geometry, output):
+                x[(n, c, *at)] += float(columns[n, c, np.ravel_multi_index(tap, geometry.kernel_size), number])
+    return x.astype(columns.dtype)
+
+
+def _adaptive_window(in_size: tuple[int, ...], out_size: tuple[int, ...], output: Position) -> list[Position]:
+    """List the positions i with floor(j * in / out) <= i < ceil((j + 1) * in / out) on every axis, in row-major order."""
+    axes = zip(in_size, out_size, output, strict=True)
+    return list(product(*(range(math.floor(j * size / out), math.ceil((j + 1) * size / out)) for size, out, j in axes)))
+
+
+def adaptive_avg_pool(x: Array, out_size: tuple[int, ...]) -> Array:
+    """Sum each window and divide by how many numbers it has."""
+    y = np.empty((*x.shape[:2], *out_size))
+    for n, c, *output in np.ndindex(y.shape):
+        window = _adaptive_window(x.shape[2:], out_size, tuple(output))
+        y[n, c, *output] = sum(float(x[(n, c, *at)]) for at in window) / len(window)
+    return y.astype(x.dtype)
+
+
+def adaptive_avg_pool_input_grad(gy: Array, in_size: tuple[int, ...]) -> Array:
+    """Give every x of a window an equal share of the window's gy."""
+    gx = np.zeros((*gy.shape[:2], *in_size))
+    for n, c, *output in np.ndindex(gy.shape):
+        window = _adaptive_window(in_size, gy.shape[2:], tuple(output))
+        for at in window:
+            gx[(n, c, *at)] += float(gy[n, c, *output]) / len(window)
+    return gx.astype(gy.dtype)
+
+
+def _first_maximum(plane: Array, window: list[Position]) -> Position:
+    """Find the first of the largest values; the first NaN, if there is one."""
+    best = window[0]
+    for at in window:
+        if plane[at] > plane[best] or (math.isnan(plane[at]) and not math.isnan(plane[best])):
+            best = at
+    return best
+
+
+def adaptive_max_pool(x: Array, out_size: tuple[int, ...]) -> tuple[Array, Indices]:
+    """Take each window's maximum and its flat position."""
+    y = np.empty((*x.shape[:2], *out_size), x.dtype)
+    indices = np.empty(y.shape, np.int64)
+    for n, c, *output in np.ndindex(y.shape):
+        best = _first_maximum(x[n, c], _adaptive_window(x.shape[2:], out_size, tuple(output)))
+        y[n, c, *output] = x[(n, c, *best)]
+        indices[n, c, *output] = np.ravel_multi_index(best, x.shape[2:])
+    return y, indices
+
+
+def fractional_max_pool(x: Array, starts: tuple[Indices, ...], kernel_size: tuple[int, ...]) -> tuple[Array, Indices]:
+    """Take the maximum, and its flat position, of the windows that start where `starts` says for each plane and axis."""
+    y = np.empty((*x.shape[:2], *(start.shape[2] for start in starts)), x.dtype)
+    indices = np.empty(y.shape, np.int64)
+    for n, c, *output in np.ndindex(y.shape):
+        first = [int(start[n, c, i]) for start, i in zip(starts, output, strict=True)]
+        window = list(product(*(range(i, i + kernel) for i, kernel in zip(first, kernel_size, strict=True))))
+        best = _first_maximum(x[n, c], window)
+        y[n, c, *output] = x[(n, c, *best)]
+        indices[n, c, *output] = np.ravel_multi_index(best, x.shape[2:])
+    return y, indices
+
+
+def stochastic_pool(x: Array, draws: Array, geometry: PoolGeometry) -> tuple[Array, Indices]:
+    """Walk through each window until the sum so far exceeds the draw's share of the whole sum."""
+    y = np.empty(draws.shape, x.dtype)
+    indices = np.empty(y.shape, np.int64)
+    for n, c, *output in np.ndindex(y.shape):
+        window = [at for _, at in _window(geometry, tuple(output))]
+        taken = _first_maximum(x[n, c], window)  # where nothing can be drawn
+        total = sum(float(x[(n, c, *at)]) for at in window)
+        so_far = 0.0
+        for at in window if math.isfinite(total) else ():
+            so_far += float(x[(n, c, *at)])
+            if so_far > float(draws[n, c, *output]) * total:
+                taken = at
+                break
+        y[n, c, *output] = x[(n, c, *taken)]
+        indices[n, c, *output] = np.ravel_multi_index(taken, geometry.in_size)
+    return y, indices
+
+
 def channel_window_sum(x: Array, before: int, after: int) -> Array:
     """Sum channels i - before to i + after, as far as they exist."""
     s = np.zeros(x.shape)

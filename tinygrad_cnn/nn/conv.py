@@ -105,9 +105,8 @@ def _as_shown(padding: Padding, dims: int) -> Padding:
     """One entry for each axis, as tuples; the names "same" and "valid" stay names."""
     if isinstance(padding, str):
         return padding
-    if not isinstance(padding, Sequence):
-        return (padding,) * dims
-    return tuple(side if isinstance(side, int) else tuple(side) for side in padding)
+    sides: Sequence[Any] = padding if isinstance(padding, Sequence) else (padding,) * dims
+    return tuple(tuple(side) if isinstance(side, Sequence) else side for side in sides)
 
 
 class Conv1d(_Conv):

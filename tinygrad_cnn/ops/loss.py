@@ -1,5 +1,10 @@
-"""Losses: what the network's outputs cost, as one number to differentiate."""
+"""Losses against classes: what the network's scores cost, as one number to differentiate.
 
+Cross-entropy in its forms: against class indices or probabilities, weighted, smoothed, focal; and the Kullback-Leibler
+divergence. The other families are in `loss_regression`, `loss_binary`, `loss_margin`, `loss_distance` and `rbf`.
+"""
+
+import math
 from typing import Any
 
 import numpy as np
@@ -7,14 +12,18 @@ import numpy as np
 from ..autograd.function import Array, Function
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..tensor import Tensor, TensorLike
-from ._arguments import as_float, as_tensor, operands
+from ._arguments import as_float, as_tensor
+from ._loss import class_weight, reduced, same_shape
 from .activation import log_softmax
+from .elementwise import exp, log, where
+from .reduce import logsumexp
 
 
 class NLLLoss(Function):
     """Negative log-likelihood of the target classes, one for each sample, y_n = -coefficient_n * x[n, target_n].
 
-    Inputs are the log-probabilities x (n, c, ...), the targets (n, ...) and a constant coefficient (n, ...).
+    Inputs are the log-probabilities x (n, c, ...), the targets (n, ...) and a constant coefficient (n, ...). Where the
+    coefficient is 0 so is y, even for a log-probability of -inf.
 
     Gradient
         gx = -coefficient * gy at the target class, 0 elsewhere
@@ -25,7 +34,7 @@ class NLLLoss(Function):
     def forward(self, x: Array, target: Array, coefficient: Array) -> Array:
         self.save_for_backward(target, coefficient)
         picked = np.take_along_axis(x, np.expand_dims(target, 1), 1).squeeze(1)
-        return -coefficient * picked
+        return -coefficient * np.where(coefficient == 0, 0, picked)
 
     def backward(self, gy: Tensor) -> Any:
         target, coefficient = self.saved
@@ -43,17 +52,9 @@ class NLLLoss(Function):
 # The functions that users call ----------------------------------------------------------------------------------------
 
 
-def _reduced(name: str, losses: Tensor, reduction: str) -> Tensor:
-    if reduction == "none":
-        return losses
-    if reduction in ("mean", "sum"):
-        return losses.mean() if reduction == "mean" else losses.sum()
-    raise ArgumentError(f"{name}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
-
-
-def _checked_target(name: str, x: Tensor, target: TensorLike, ignore_index: int) -> Array:
+def _checked_target(name: str, x: Tensor, target: Tensor, ignore_index: int) -> Array:
     """Integer targets of the right shape and range."""
-    classes = as_tensor(target).array
+    classes = target.array
     if classes.dtype.kind not in "iu":
         raise DTypeError(f"{name}: targets are class indices and must be integers, got {classes.dtype}: use .long()")
     if x.ndim < 1 or classes.shape != x.shape[:1] + x.shape[2:]:
@@ -64,71 +65,107 @@ def _checked_target(name: str, x: Tensor, target: TensorLike, ignore_index: int)
     count = x.shape[1]
     bad = (classes != ignore_index) & ((classes < 0) | (classes >= count))
     if bad.any():
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        where_bad = tuple(int(i) for i in np.argwhere(bad)[0])
         raise ArgumentError(
-            f"{name}: target {classes[where]} at {where} is no class of an input with {count} classes (0 to {count - 1}); "
-            f"ignore_index is {ignore_index}"
+            f"{name}: target {classes[where_bad]} at {where_bad} is no class of an input with {count} classes (0 to "
+            f"{count - 1}); ignore_index is {ignore_index}"
         )
     return classes
 
 
-def _with_batch(x: Tensor, target: TensorLike) -> tuple[Tensor, TensorLike, bool]:
+def _with_batch(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor, bool]:
     """PyTorch takes one sample, (classes) and a number, without a batch dimension."""
     if x.ndim == 1:
-        return x.unsqueeze(0), as_tensor(target).unsqueeze(0), True
+        return x.unsqueeze(0), target.unsqueeze(0), True
     return x, target, False
+
+
+def _coefficients(
+    name: str, x: Tensor, target: Tensor, weight: TensorLike | None, ignore_index: int
+) -> tuple[Tensor, Array]:
+    """The targets, with class 0 for those to ignore, and how much each counts: its class's weight, or 0."""
+    classes = _checked_target(name, x, target, ignore_index)
+    kept = classes != ignore_index
+    classes = np.where(kept, classes, 0)
+    coefficient = kept.astype(x.dtype)
+    if weight is not None and classes.size:
+        coefficient *= _constant_weight(name, x, weight)[classes]
+    return Tensor(classes), coefficient
+
+
+def _constant_weight(name: str, x: Tensor, weight: TensorLike) -> Array:
+    """The weights of the classes, which these losses do not differentiate: a gradient asked for would be lost."""
+    w = class_weight(name, x.shape[1], weight)
+    if w.requires_grad:
+        raise ArgumentError(
+            f"{name}: weight requires a gradient, but with class indices as targets the class weights are constants: pass "
+            "weight.detach()"
+        )
+    return w.array.astype(x.dtype)
+
+
+def _finished(name: str, losses: Tensor, coefficient: Array, reduction: str, unbatched: bool) -> Tensor:
+    """The reduction in which the mean is over the weights of the samples; NaN where they add up to nothing."""
+    if reduction == "mean":
+        return losses.sum() / float(coefficient.sum(dtype=np.float64))
+    return reduced(name, losses.squeeze(0) if unbatched else losses, reduction)
 
 
 def nll_loss(
     input: TensorLike,
     target: TensorLike,
-    weight: Tensor | None = None,
+    weight: TensorLike | None = None,
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> Tensor:
-    """Negative log-likelihood of the target classes.
+    """Negative log-likelihood of the target classes, ``-weight[target] * input[target]``.
 
     Parameters
     ----------
     input : Tensor, shape (n, c, ...) or (c,)
-        Log-probabilities, as `log_softmax` gives them.
+        Log-probabilities, as `log_softmax` gives them; the result has its dtype.
     target : Tensor of int64, shape (n, ...) or ()
         Class indices.
     weight : Tensor, shape (c,), optional
-        How much each class counts.
+        How much each class counts; a constant.
     ignore_index : int
         Samples with this target count nothing.
     reduction : {"mean", "sum", "none"}
-        The mean is over the samples' weights.
+        The mean is over the samples' weights; with nothing left to average it is NaN.
+
+    Returns
+    -------
+    Tensor, shape (), or (n, ...) without reduction
 
     Raises
     ------
     ArgumentError
         For a target out of range; names it and its place.
+    DTypeError
+        For targets that are no integers.
+
+    Examples
+    --------
+    >>> import tinygrad_cnn as tg
+    >>> tg.nll_loss(tg.tensor([[-0.1, -2.4], [-1.2, -0.4]]), tg.tensor([0, 1]))
+    tensor(0.25)
     """
-    x, target, unbatched = _with_batch(as_float(input), target)
-    classes = _checked_target("nll_loss", x, target, ignore_index)
-    kept = classes != ignore_index
-    classes = np.where(kept, classes, 0)
-    coefficient = kept.astype(x.dtype)
-    if weight is not None:
-        if weight.shape != (x.shape[1],):
-            raise ShapeError(f"nll_loss: weight has shape {weight.shape}, the input has {x.shape[1]} classes")
-        coefficient *= weight.array[classes].astype(x.dtype)
-    if reduction == "mean":
-        # With nothing left to average, 0 / 0: NaN, as in PyTorch.
-        with np.errstate(invalid="ignore"):
-            coefficient = coefficient / coefficient.sum()
-    losses = NLLLoss.apply(x, Tensor(classes), Tensor(coefficient))
-    if unbatched and reduction == "none":
-        return losses.squeeze(0)
-    return _reduced("nll_loss", losses, "sum" if reduction == "mean" else reduction)
+    return _nll_loss("nll_loss", as_float(input), as_tensor(target), weight, ignore_index, reduction)
+
+
+def _nll_loss(
+    name: str, x: Tensor, y: Tensor, weight: TensorLike | None, ignore_index: int, reduction: str
+) -> Tensor:
+    x, y, unbatched = _with_batch(x, y)
+    classes, coefficient = _coefficients(name, x, y, weight, ignore_index)
+    losses = NLLLoss.apply(x, classes, Tensor(coefficient))
+    return _finished(name, losses, coefficient, reduction, unbatched)
 
 
 def cross_entropy(
     input: TensorLike,
     target: TensorLike,
-    weight: Tensor | None = None,
+    weight: TensorLike | None = None,
     ignore_index: int = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
@@ -143,14 +180,31 @@ def cross_entropy(
     input : Tensor, shape (n, c, ...) or (c,)
         Scores, of any size.
     target : Tensor of int64, shape (n, ...) or (); or of floats, in the shape of `input`
-        Class indices, or the probability of each class.
+        Class indices, or the probability of each class (with a gradient, if it needs one).
     weight : Tensor, shape (c,), optional
         How much each class counts.
     ignore_index : int
-        Samples with this target count nothing.
+        Samples with this target count nothing. It has no meaning for probabilities.
     reduction : {"mean", "sum", "none"}
+        The mean is over the samples' weights for class indices, over the number of samples for probabilities.
     label_smoothing : float
-        The share of the target that is spread evenly over all classes.
+        The share of the target, between 0 and 1, that is spread evenly over all classes.
+
+    Returns
+    -------
+    Tensor, shape (), or (n, ...) without reduction
+
+    Raises
+    ------
+    ArgumentError
+        For a target out of range (names it and its place) and a share out of [0, 1].
+    ShapeError, DTypeError
+        For targets of another shape, or weights that are not one for each class.
+
+    References
+    ----------
+    Szegedy, Vanhoucke, Ioffe, Shlens, Wojna 2015, "Rethinking the Inception architecture for computer vision", section 7,
+    for the label smoothing.
 
     Examples
     --------
@@ -163,76 +217,137 @@ def cross_entropy(
     """
     if not 0 <= label_smoothing <= 1:
         raise ArgumentError(f"cross_entropy: label_smoothing must lie between 0 and 1, got {label_smoothing}")
-    x, target, unbatched = _with_batch(as_float(input), target)
-    log_p = log_softmax(x, 1)
-    y = as_tensor(target)
+    x, y = as_float(input), as_tensor(target)
+    if x.ndim == 0:
+        raise ShapeError("cross_entropy: needs an input of shape (classes,) or (n, classes, ...), got a single number")
+    log_p = log_softmax(x, 0 if x.ndim == 1 else 1)
     if y.is_floating_point():
         return _soft_cross_entropy(log_p, y, weight, reduction, label_smoothing)
     if label_smoothing:
-        loss = _smoothed(log_p, y, weight, ignore_index, reduction, label_smoothing)
-    else:
-        loss = nll_loss(log_p, y, weight, ignore_index, reduction)
-    return loss.squeeze(0) if unbatched and reduction == "none" else loss
+        return _smoothed(log_p, y, weight, ignore_index, reduction, label_smoothing)
+    return _nll_loss("cross_entropy", log_p, y, weight, ignore_index, reduction)
 
 
 def _soft_cross_entropy(
-    log_p: Tensor, target: Tensor, weight: Tensor | None, reduction: str, label_smoothing: float
+    log_p: Tensor, target: Tensor, weight: TensorLike | None, reduction: str, label_smoothing: float
 ) -> Tensor:
     if target.shape != log_p.shape:
-        raise ShapeError(f"cross_entropy: class probabilities have shape {target.shape}, the input {log_p.shape}")
-    classes = log_p.shape[1]
-    target = target * (1 - label_smoothing) + label_smoothing / classes
+        raise ShapeError(
+            f"cross_entropy: floating-point targets are class probabilities and have the input's shape {log_p.shape}, got "
+            f"{target.shape}; class indices are integers: use .long()"
+        )
+    along = 0 if log_p.ndim == 1 else 1
+    classes = log_p.shape[along]
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / classes
     if weight is not None:
-        target = target * weight.reshape((1, -1) + (1,) * (log_p.ndim - 2))
-    losses = -(target * log_p).sum(1)
-    if reduction == "mean":
-        return losses.sum() / max(1, losses.numel())
-    return _reduced("cross_entropy", losses, reduction)
+        of_class = class_weight("cross_entropy", classes, weight)
+        target = target * of_class.reshape((-1,) + (1,) * (log_p.ndim - along - 1))
+    return reduced("cross_entropy", -(target * log_p).sum(along), reduction)
 
 
 def _smoothed(
-    log_p: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str, label_smoothing: float
+    log_p: Tensor, target: Tensor, weight: TensorLike | None, ignore_index: int, reduction: str, label_smoothing: float
 ) -> Tensor:
     """(1 - e) times the loss of the target plus e / c times the sum of the losses of all classes."""
-    classes = _checked_target("cross_entropy", log_p, target, ignore_index)
-    kept = classes != ignore_index
-    count = log_p.shape[1]
-    of_class = np.ones(count, log_p.dtype) if weight is None else weight.array.astype(log_p.dtype)
-    along = (1, -1) + (1,) * (log_p.ndim - 2)
-    spread = Tensor(kept.astype(log_p.dtype)) * -(log_p * Tensor(of_class.reshape(along))).sum(1)
-    hard = nll_loss(log_p, target, weight, ignore_index, "none")
-    losses = (1 - label_smoothing) * hard + label_smoothing / count * spread
-    if reduction == "mean":
-        return losses.sum() / float((of_class[np.where(kept, classes, 0)] * kept).sum())
-    return _reduced("cross_entropy", losses, reduction)
+    log_p, target, unbatched = _with_batch(log_p, target)
+    classes, coefficient = _coefficients("cross_entropy", log_p, target, weight, ignore_index)
+    weighted = log_p
+    if weight is not None:
+        of_class = _constant_weight("cross_entropy", log_p, weight)
+        weighted = log_p * Tensor(of_class.reshape((-1,) + (1,) * (log_p.ndim - 2)))
+    spread = where(target.array != ignore_index, -weighted.sum(1), 0.0)
+    hard = NLLLoss.apply(log_p, classes, Tensor(coefficient))
+    losses = (1 - label_smoothing) * hard + label_smoothing / log_p.shape[1] * spread
+    return _finished("cross_entropy", losses, coefficient, reduction, unbatched)
 
 
-def _same_shape(name: str, input: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
-    x, y = operands(as_float(input), target)
-    if x.shape != y.shape:
-        raise ShapeError(
-            f"{name}: input has shape {x.shape} and target {y.shape}; they must agree (a broadcast here is nearly always "
-            "a mistake)"
-        )
-    return x, y
+def focal_loss(
+    input: TensorLike,
+    target: TensorLike,
+    gamma: float = 2.0,
+    alpha: TensorLike | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Focal loss of class scores: cross-entropy that counts well-classified samples less, in nats.
 
+    ``loss_n = -alpha[target_n] * (1 - p_n)^gamma * log p_n`` with ``p_n = softmax(input_n)[target_n]``. For ``gamma=0`` it
+    is the cross-entropy. 1 - p is computed as the sum of the other classes' probabilities, by their logarithms, so that
+    value and gradient keep their digits where p is close to 1. `sigmoid_focal_loss` is the form with one score for each
+    class on its own.
 
-def mse_loss(input: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
-    """Mean squared error, ``(input - target)^2``."""
-    x, y = _same_shape("mse_loss", input, target)
-    return _reduced("mse_loss", (x - y).square(), reduction)
+    Parameters
+    ----------
+    input : Tensor, shape (n, c, ...) or (c,)
+        Scores, of any size.
+    target : Tensor of int64, shape (n, ...) or ()
+        Class indices.
+    gamma : float
+        The focusing parameter, 0 or more.
+    alpha : Tensor, shape (c,), optional
+        A factor for each class.
+    ignore_index : int
+        Samples with this target count nothing.
+    reduction : {"mean", "sum", "none"}
+        The mean is over the samples that are not ignored, whatever their `alpha`.
 
+    References
+    ----------
+    Lin, Goyal, Girshick, He, Dollar 2017, "Focal loss for dense object detection", equations 4 and 5.
 
-def l1_loss(input: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
-    """Mean absolute error, ``|input - target|``."""
-    x, y = _same_shape("l1_loss", input, target)
-    return _reduced("l1_loss", (x - y).abs(), reduction)
-
-
-def binary_cross_entropy_with_logits(input: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
-    """Cross-entropy of the sigmoid of the input with targets between 0 and 1, without overflow; in nats.
-
-    ``max(x, 0) - x * target + log(1 + exp(-|x|))``.
+    Examples
+    --------
+    >>> import tinygrad_cnn as tg
+    >>> scores = tg.tensor([[2.0, 1.0, 0.0]])
+    >>> tg.focal_loss(scores, tg.tensor([0])), tg.focal_loss(scores, tg.tensor([0]), gamma=0)
+    (tensor(0.0456), tensor(0.4076))
     """
-    x, y = _same_shape("binary_cross_entropy_with_logits", input, target)
-    return _reduced("binary_cross_entropy_with_logits", x.relu() - x * y + (-x.abs()).exp().log1p(), reduction)
+    if not gamma >= 0:
+        raise ArgumentError(f"focal_loss: gamma must be 0 or more, got {gamma}")
+    x, y, unbatched = _with_batch(as_float(input), as_tensor(target))
+    classes, coefficient = _coefficients("focal_loss", x, y, alpha, ignore_index)
+    log_p = log_softmax(x, 1)
+    losses = NLLLoss.apply(log_p, classes, Tensor(coefficient))
+    if gamma and x.shape[1] > 1:
+        chosen = np.expand_dims(classes.array, 1) == np.arange(x.shape[1]).reshape((-1,) + (1,) * (x.ndim - 2))
+        losses = losses * exp(gamma * logsumexp(log_p.masked_fill(Tensor(chosen), -math.inf), 1))
+    kept = (y.array != ignore_index).reshape(losses.shape)
+    return _finished("focal_loss", losses, kept, reduction, unbatched)
+
+
+def kl_div(input: TensorLike, target: TensorLike, reduction: str = "mean", log_target: bool = False) -> Tensor:
+    """Kullback-Leibler divergence of the target distribution from the predicted one, in nats, element by element.
+
+    ``target * (log target - input)``, summed over the classes the divergence; 0 log 0 counts as 0.
+
+    Parameters
+    ----------
+    input : Tensor
+        Log-probabilities of the prediction.
+    target : Tensor, in the shape of `input`
+        Probabilities, or log-probabilities with `log_target`. Its gradient at a probability of 0, which would be -inf,
+        leaves out the infinite term.
+    reduction : {"mean", "sum", "none", "batchmean"}
+        "batchmean" divides the sum by the size of dimension 0, which makes it the mean divergence of a batch (n, classes);
+        "mean" divides by the number of elements, as in PyTorch.
+    log_target : bool
+        Whether the target holds logarithms.
+
+    Examples
+    --------
+    >>> import tinygrad_cnn as tg
+    >>> uniform = tg.tensor([[0.5, 0.5]])
+    >>> tg.kl_div(tg.tensor([[0.25, 0.75]]).log(), uniform, reduction="batchmean")
+    tensor(0.1438)
+    """
+    x, y = same_shape("kl_div", input, target)
+    if log_target:
+        losses = exp(y) * (y - x)
+    else:
+        losses = y * log(where(y > 0, y, 1.0)) - y * x
+    if reduction != "batchmean":
+        return reduced("kl_div", losses, reduction)
+    if x.ndim == 0:
+        raise ShapeError("kl_div: reduction='batchmean' divides by the size of dimension 0, the input is a single number")
+    return losses.sum() / x.shape[0]

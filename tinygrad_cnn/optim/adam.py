@@ -82,13 +82,11 @@ class Adam(Optimizer):
     def update(self, parameter: Array, gradient: Array, state: State, group: Group) -> None:
         lr, weight_decay, eps = float(group["lr"]), float(group["weight_decay"]), float(group["eps"])
         beta1, beta2 = (float(beta) for beta in group["betas"])
-        if not state:
-            state["step"] = 0
-            state["exp_avg"] = Tensor(np.zeros_like(parameter))
-            state["exp_avg_sq"] = Tensor(np.zeros_like(parameter))
-            if group["amsgrad"]:
-                state["max_exp_avg_sq"] = Tensor(np.zeros_like(parameter))
-        state["step"] += 1
+        moments = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") if group["amsgrad"] else ("exp_avg", "exp_avg_sq")
+        for name in moments:
+            if name not in state:
+                state[name] = Tensor(np.zeros_like(parameter))
+        step = state["step"] = int(state.get("step", 0)) + 1
         scratch = borrow("optimizer product", parameter.shape, parameter.dtype)
         if weight_decay != 0 and self._decoupled:
             parameter *= 1 - lr * weight_decay
@@ -109,10 +107,10 @@ class Adam(Optimizer):
         if group["amsgrad"]:
             second = np.maximum(state["max_exp_avg_sq"].array, second, out=state["max_exp_avg_sq"].array)
         np.sqrt(second, out=scratch)
-        scratch /= math.sqrt(1 - beta2 ** state["step"])
+        scratch /= math.sqrt(1 - beta2**step)
         scratch += eps
         np.divide(first, scratch, out=scratch)
-        scratch *= lr / (1 - beta1 ** state["step"])
+        scratch *= lr / (1 - beta1**step)
         parameter -= scratch
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..autograd.mode import enable_grad
-from ..errors import ArgumentError, CheckpointError, ShapeError
+from ..errors import ArgumentError, AutogradError, CheckpointError, ShapeError
 from ..nn.parameter import clear_gradients
 from ..tensor import Array, Tensor
 
@@ -78,8 +78,7 @@ class Optimizer:
     # What an optimizer defines ----------------------------------------------------------------------------------------
 
     def check_options(self, group: Group) -> None:
-        """Raise ArgumentError for options that are out of their range."""
-        raise NotImplementedError
+        """Raise ArgumentError for options that are out of their range; here, for none."""
 
     def update(self, parameter: Array, gradient: Array, state: State, group: Group) -> None:
         """Change a parameter in place.
@@ -95,7 +94,7 @@ class Optimizer:
         group : dict
             The options.
         """
-        raise NotImplementedError
+        raise AutogradError(f"{type(self).__name__} has no update: define update(self, parameter, gradient, state, group)")
 
     # What users call ------------------------------------------------------------------------------------------------
 
@@ -188,7 +187,7 @@ class Optimizer:
             for parameter in group["params"]:
                 number[id(parameter)] = len(number)
         groups = [{**group, "params": [number[id(p)] for p in group["params"]]} for group in self.param_groups]
-        state = {number[id(parameter)]: dict(kept) for parameter, kept in self.state.items()}
+        state = {number[id(p)]: dict(kept) for p, kept in self.state.items() if kept and id(p) in number}
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -229,8 +228,12 @@ class Optimizer:
 
     def _misfits(self, state_dict: Mapping[str, Any]) -> list[str]:
         """A line for each thing in a state that is not as here."""
-        if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
-            return ["expected what state_dict() returns: a dict with 'state' and 'param_groups'"]
+        if (
+            not isinstance(state_dict, Mapping)
+            or not {"state", "param_groups"} <= set(state_dict)
+            or not all("params" in group for group in state_dict["param_groups"])
+        ):
+            return ["expected what state_dict() returns: a dict with 'state' and 'param_groups', each with 'params'"]
         ours = [len(group["params"]) for group in self.param_groups]
         saved = [len(group["params"]) for group in state_dict["param_groups"]]
         if ours != saved:
@@ -271,7 +274,7 @@ def check_number(optimizer: str, name: str, value: Any, below: float = math.inf)
         ...
     tinygrad_cnn.errors.ArgumentError: SGD: lr must be a number of at least 0, got -1
     """
-    if not isinstance(value, numbers.Real) or not 0 <= value < below:
+    if not isinstance(value, numbers.Real) or not 0 <= float(value) < below:
         limit = f" and below {below}" if below != math.inf else ""
         raise ArgumentError(f"{optimizer}: {name} must be a number of at least 0{limit}, got {value!r}")
 

@@ -7,6 +7,32 @@
     print(result.error, result.confusion().table())
 """
 
+from .checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
+from .curves import curves_svg, save_curves
+from .environment import environment, extras
+from .evaluate import Evaluation, evaluate
+from .fit import Epoch, History, TrainingError, fit
 from .metrics import Confusion, accuracy, error_rate
+from .report import Report, report_html, save_report
 
-__all__ = ["Confusion", "accuracy", "error_rate"]
+__all__ = [
+    "CheckpointInfo",
+    "Confusion",
+    "Epoch",
+    "Evaluation",
+    "History",
+    "Report",
+    "TrainingError",
+    "accuracy",
+    "curves_svg",
+    "environment",
+    "error_rate",
+    "evaluate",
+    "extras",
+    "fit",
+    "load_checkpoint",
+    "report_html",
+    "save_checkpoint",
+    "save_curves",
+    "save_report",
+]

@@ -140,18 +140,30 @@ def load_checkpoint(
     state = described.pop(_OPTIMIZER, None)
     info = _info(Path(path), described)
     weights = {name: array for name, array in tensors.items() if not name.startswith(f"{_OPTIMIZER}/")}
-    if model is not None:
-        _check_fit(Path(path), info, weights, model)
-    if optimizer is not None:
-        if state is None:
-            raise CheckpointError(f"{path} holds no optimizer state: it was saved without; load it without optimizer=")
-        try:
-            optimizer.load_state_dict(_unflatten(state, tensors))
-        except (ValueError, KeyError) as error:
-            raise CheckpointError(f"{path} holds the state of another optimizer: {error}") from error
+    if optimizer is not None and state is None:
+        raise CheckpointError(f"{path} holds no optimizer's state: it was saved without one; load it without optimizer=")
+    try:
+        _take_over(weights, model, None if state is None else _unflatten(state, tensors), optimizer)
+    except CheckpointError as error:
+        made = ", ".join(f"{name}={value!r}" for name, value in info.arguments.items())
+        raise CheckpointError(f"{path} (of {info.architecture}({made}), epoch {info.epoch}): {error}") from error
+    return info
+
+
+def _take_over(
+    weights: Mapping[str, Array], model: Module | None, state: dict[str, Any] | None, optimizer: Optimizer | None
+) -> None:
+    """Load both or neither; each of the two loads all or nothing."""
+    before = {} if model is None else {name: tensor.array.copy() for name, tensor in model.state_dict().items()}
     if model is not None:
         model.load_state_dict(weights)
-    return info
+    if optimizer is not None and state is not None:
+        try:
+            optimizer.load_state_dict(state)
+        except CheckpointError:
+            if model is not None:
+                model.load_state_dict(before)
+            raise
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -182,25 +194,6 @@ def _info(path: Path, described: dict[str, Any]) -> CheckpointInfo:
             f"{path} was written by version {version} of tinygrad_cnn, whose checkpoints this version ({__version__}) "
             "cannot read: use that version"
         ) from error
-
-
-def _check_fit(path: Path, info: CheckpointInfo, weights: Mapping[str, Array], model: Module) -> None:
-    """Raise, naming the first differences, unless the weights are exactly those that the model has."""
-    wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    differences = [f"{name} is missing" for name in wanted if name not in weights]
-    differences += [f"{name} is unknown to the model" for name in weights if name not in wanted]
-    differences += [
-        f"{name} has the shape {array.shape}, the model's {wanted[name]}"
-        for name, array in weights.items()
-        if name in wanted and array.shape != wanted[name]
-    ]
-    if differences:
-        more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
-        made = ", ".join(f"{name}={value!r}" for name, value in info.arguments.items())
-        raise CheckpointError(
-            f"{path} holds the weights of {info.architecture}({made}), which do not fit this {type(model).__name__}: "
-            f"{'; '.join(differences[:3])}{more}"
-        )
 
 
 def _flatten(state_dict: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Array]]:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _INK = "#010203"
 _LOSS, _ERROR = "#3b82f6", "#f97316"
 
-_STYLE: dict[str, Any] = {
+# Any: matplotlib types the names of its settings one by one.
+_STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "tinygrad_cnn",  # equal histories give equal files
     "font.family": "sans-serif",

@@ -201,7 +201,7 @@ def _step(model: Module, inputs: Tensor, targets: Tensor, optimizer: Optimizer, 
     value = float(batch_loss)
     if not math.isfinite(value):
         # Before the update: one step on a gradient of nan would make every weight nan.
-        raise TrainingError(f"the loss became {value}, so training stopped: use a lower learning rate, or look for nan in the data")
+        raise TrainingError(f"the loss became {value}, training stopped: lower the learning rate, or look for nan in the data")
     batch_loss.backward()
     optimizer.step()
     return value

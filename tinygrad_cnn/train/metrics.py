@@ -116,5 +116,6 @@ def _labels(targets: npt.ArrayLike, predicted: npt.ArrayLike) -> tuple[Labels, L
         if array.size and array.dtype.kind not in "iu":
             raise DTypeError(f"class numbers must be integers, got {array.dtype}: take argmax(1) of the scores first")
     if arrays[0].shape != arrays[1].shape or arrays[0].ndim != 1:
-        raise ShapeError(f"targets and predictions must be two lists of one length, got {arrays[0].shape} and {arrays[1].shape}")
+        shapes = f"{arrays[0].shape} and {arrays[1].shape}"
+        raise ShapeError(f"targets and predictions must be two lists of one length, got shapes {shapes}")
     return arrays[0].astype(np.int64), arrays[1].astype(np.int64)

@@ -27,7 +27,9 @@ main { max-width: 68rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
 h1 { font-size: clamp(1.7rem, 4vw, 2.3rem); line-height: 1.15; letter-spacing: -0.02em; margin: 0; }
 h2 { font-size: 1.15rem; letter-spacing: -0.01em; margin: 0 0 0.25rem; }
 header p, section > p { color: var(--soft); margin: 0.35rem 0 0; max-width: 46rem; }
-section { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 1.4rem 1.5rem; margin-top: 1.25rem; }
+section {
+  background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 1.4rem 1.5rem; margin-top: 1.25rem;
+}
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: 0.75rem; margin: 1.5rem 0 0; }
 .figures div { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 0.85rem 1.1rem; }
 .figures dt { color: var(--soft); font-size: 0.85rem; }
@@ -48,11 +50,16 @@ table { border-collapse: separate; border-spacing: 2px; font-variant-numeric: ta
 .none { color: var(--soft); opacity: 0.45; }
 .digits { display: grid; grid-template-columns: repeat(auto-fill, minmax(6.2rem, 1fr)); gap: 1rem 0.75rem; margin-top: 1.1rem; }
 .digits figure { text-align: center; font-size: 0.85rem; line-height: 1.35; }
-canvas { width: 84px; height: 84px; image-rendering: pixelated; background: #ffffff; border: 1px solid #c9ced6; border-radius: 6px; }
+canvas {
+  width: 84px; height: 84px; image-rendering: pixelated; background: #ffffff; border: 1px solid #c9ced6; border-radius: 6px;
+}
 figcaption span { color: var(--soft); }
 figcaption b { font-size: 1rem; }
 .facts { margin-top: 0.75rem; font-size: 0.92rem; border-spacing: 0; width: 100%; }
-.facts th { text-align: left; color: var(--soft); font-weight: 500; padding: 0.3rem 1.2rem 0.3rem 0; vertical-align: top; white-space: nowrap; }
+.facts th {
+  text-align: left; vertical-align: top; white-space: nowrap; color: var(--soft); font-weight: 500;
+  padding: 0.3rem 1.2rem 0.3rem 0;
+}
 .facts td { padding: 0.3rem 0; overflow-wrap: anywhere; width: 100%; }
 code { font: 0.92em ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 :focus-visible { outline: 2px solid rgb(var(--right)); outline-offset: 2px; }

@@ -1,0 +1,329 @@
+"""The command ``tinygrad-cnn``.
+
+    tinygrad-cnn demo [--quick]      train a LeNet on MNIST; the results go to out/
+    tinygrad-cnn graph lenet         draw a network's graph
+    tinygrad-cnn verify [--full]     check every op of the package
+    tinygrad-cnn version             say what is installed
+
+Each subcommand is a function from the parsed arguments to the exit code: 0 all well, 1 not all that was asked for could be
+done, 2 a wrong argument or a file that cannot be read, 130 Ctrl-C. What is wrong is said in one line on stderr.
+"""
+
+import argparse
+import contextlib
+import math
+import os
+import shlex
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import data, kernels, models, nn, optim, random, train, viz
+from .creation import tensor, zeros
+from .errors import MissingExtraError, TinygradError
+from .ops import cross_entropy
+from .tensor import Tensor
+from .version import __version__
+
+PROGRAM = "tinygrad-cnn"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the demo trains: SGD with momentum 0.9, under a one-cycle schedule."""
+
+    epochs: int
+    batch_size: int
+    lr: float
+
+
+QUICK = Recipe(epochs=8, batch_size=64, lr=0.05)
+FULL = Recipe(epochs=3, batch_size=64, lr=0.05)
+
+# What `graph` can draw: the class, and the shape of one of its images.
+_NETWORKS: dict[str, tuple[type[nn.Module], tuple[int, ...]]] = {
+    "lenet": (models.LeNet, (1, 28, 28)),
+    "lenet5": (models.SmallLeNet5, (1, 28, 28)),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments after the program's name; those of this process if not given.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 2
+    options.command_line = shlex.join([PROGRAM, *arguments])
+    try:
+        code: int = options.run(options)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt as stop:
+        _complain(f"stopped by Ctrl-C{f': {stop}' if str(stop) else ''}")
+        return 130
+    except BrokenPipeError:
+        # `tinygrad-cnn version | head -1`: the reader has enough. Nothing is left to say, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (TinygradError, OSError) as error:
+        _complain(str(error))
+        return 2
+
+
+def _complain(message: str) -> None:
+    print(f"{PROGRAM}: {message}", file=sys.stderr)
+
+
+# The arguments --------------------------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    about = "Convolutional networks on NumPy: train one, draw one, check every op."
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=about)
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    _add_demo(commands)
+
+    graph = commands.add_parser("graph", help="draw a network's graph", description="Draw the graph of a network's loss.")
+    graph.add_argument("network", choices=sorted(_NETWORKS), help=f"one of: {', '.join(sorted(_NETWORKS))}")
+    graph.add_argument("-o", "--output", type=Path, metavar="FILE", help=".svg, .png or .pdf (default: NETWORK.svg)")
+    graph.set_defaults(run=_graph)
+
+    about = "check every op against independent definitions"
+    check = commands.add_parser("verify", help=about, description=f"{about.capitalize()}.")
+    check.add_argument("--full", action="store_true", help="all cases, some of which take long")
+    check.set_defaults(run=_verify)
+
+    about = "say what is installed"
+    version = commands.add_parser("version", help=about, description=f"{about.capitalize()}.")
+    version.set_defaults(run=_version)
+    return parser
+
+
+def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    demo = commands.add_parser(
+        "demo",
+        help="train a LeNet on MNIST and show what came of it",
+        description="Train a LeNet on MNIST; write its weights, its graph, the curves, and a report with the digits that "
+        "it got wrong.",
+    )
+    demo.add_argument("--quick", action="store_true", help="on the 5,000 digits of the package: seconds, and no network")
+    demo.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="where the files go (default: out)")
+    demo.add_argument("--epochs", type=_count, metavar="N", help=_default("passes over the training digits", "epochs"))
+    demo.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the weights and the order (default: 0)")
+    demo.add_argument("--batch-size", type=_count, metavar="N", help=_default("digits in a step", "batch_size"))
+    demo.add_argument("--lr", type=_rate, metavar="X", help=_default("highest learning rate of the schedule", "lr"))
+    demo.add_argument("--root", metavar="DIR", help="a directory with the four files of MNIST")
+    demo.set_defaults(run=_demo)
+
+
+def _default(what: str, field: str) -> str:
+    return f"{what} (default: {getattr(FULL, field)}; with --quick {getattr(QUICK, field)})"
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, got {text!r}")
+    return int(text)
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return rate
+
+
+# demo -----------------------------------------------------------------------------------------------------------------
+
+
+def _demo(options: argparse.Namespace) -> int:
+    """Train a LeNet, measure it, and write down what came of it."""
+    recipe = Recipe(**{
+        name: getattr(options, name) or default for name, default in vars(QUICK if options.quick else FULL).items()
+    })
+    options.out.mkdir(parents=True, exist_ok=True)  # what cannot be written should be known before minutes of training
+    weights = options.out / "lenet.safetensors"
+    random.manual_seed(options.seed)
+    digits = data.MNIST(options.root, subset=options.quick)
+    held_out = data.MNIST(options.root, train=False, subset=options.quick)
+    model = models.LeNet()
+    print(
+        f"LeNet ({_parameters(model):,} parameters) learns from {len(digits):,} MNIST digits and is tested on "
+        f"{len(held_out):,} others; source: {digits.source}; seed {options.seed}"
+    )
+    try:
+        history = _train(model, digits, held_out, recipe, options.seed, weights)
+        result = train.evaluate(model, _in_order(held_out))
+        print(f"\ntest error {100 * result.error:.2f} % ({len(result.wrong):,} of {len(held_out):,}), ", end="")
+        print(f"trained in {history.seconds:.1f} s at {history.images_per_second:,.0f} images/s\n")
+        print(result.confusion().table())
+        _show(options, recipe, model, history, result, digits, held_out)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(f"{stop or 'training was complete'}; the weights are in {weights}") from None
+    return 0
+
+
+def _train(
+    model: nn.Module, digits: data.MNIST, held_out: data.MNIST, recipe: Recipe, seed: int, weights: Path
+) -> train.History:
+    """Fit the model; its weights are written after each epoch, and on Ctrl-C."""
+    batches = data.DataLoader(digits, recipe.batch_size, shuffle=True)
+    optimizer = optim.SGD(model.parameters(), lr=recipe.lr, momentum=0.9, weight_decay=5e-4)
+    schedule = optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.lr, epochs=recipe.epochs, steps_per_epoch=len(batches), cycle_momentum=False
+    )
+
+    def checkpoint(history: train.History) -> None:
+        train.save_checkpoint(
+            weights, model, optimizer, epoch=len(history.epochs), normalization=digits.normalization, seed=seed
+        )
+
+    with contextlib.ExitStack() as stack:
+        # The products of so small a network gain little from a second BLAS thread, and lose much to it on a busy machine.
+        with contextlib.suppress(MissingExtraError):
+            stack.enter_context(kernels.blas_threads(1))
+        return train.fit(
+            model,
+            batches,
+            _in_order(held_out),
+            epochs=recipe.epochs,
+            optimizer=optimizer,
+            scheduler=schedule,
+            checkpoint=checkpoint,
+        )
+
+
+def _in_order(digits: data.MNIST) -> data.DataLoader:
+    return data.DataLoader(digits, batch_size=500)
+
+
+def _parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _show(
+    options: argparse.Namespace,
+    recipe: Recipe,
+    model: nn.Module,
+    history: train.History,
+    result: train.Evaluation,
+    digits: data.MNIST,
+    held_out: data.MNIST,
+) -> None:
+    """Write the graph, the curves and the report, and list the files; a line for each that an extra is missing for."""
+    files, notes = [options.out / "lenet.safetensors"], []
+    images, labels = next(iter(data.DataLoader(digits, recipe.batch_size)))
+    graph, note = _draw(cross_entropy(model(images), labels), options.out / "graph.svg", "LeNet")
+    files.append(graph)
+    notes += [note] if note else []
+    curves = options.out / "curves.svg"
+    try:
+        train.save_curves(curves, history)
+        files.append(curves)
+    except MissingExtraError as error:
+        notes.append(f"no {curves}: {error}")
+    report = train.Report(
+        title="LeNet on MNIST",
+        subtitle=f"Trained on {len(digits):,} handwritten digits, tested on {len(held_out):,} that it had never seen.",
+        figures={
+            "test error": f"{100 * result.error:.2f} %",
+            "wrong": f"{len(result.wrong):,} of {len(held_out):,}",
+            "training": f"{history.seconds:.0f} s",
+            "images a second": f"{history.images_per_second:,.0f}",
+            "parameters": f"{_parameters(model):,}",
+        },
+        evaluation=result,
+        images=held_out.images,
+        names=[str(digit) for digit in range(10)],
+        environment=_facts(options, recipe, digits),
+        curves=curves.read_text(encoding="utf-8") if curves in files else None,
+        graph=graph.read_text(encoding="utf-8") if graph.suffix == ".svg" else None,
+        notes=notes,
+    )
+    train.save_report(options.out / "report.html", report)
+    files.append(options.out / "report.html")
+    print()
+    for file in files:
+        print(f"{file}  ({file.stat().st_size / 1000:,.0f} kB)")
+    for note in notes:
+        print(note)
+
+
+def _facts(options: argparse.Namespace, recipe: Recipe, digits: data.MNIST) -> dict[str, str]:
+    """What one needs to get the same result again."""
+    return {
+        "command": options.command_line,
+        "training": f"{recipe.epochs} epochs, batches of {recipe.batch_size}, SGD with momentum 0.9 and weight decay 0.0005, "
+        f"one-cycle learning rate up to {recipe.lr:g}",
+        "data": f"{digits.source}; pixels scaled as {digits.normalization!r}",
+        "seed": str(options.seed),
+        **train.environment(),
+    }
+
+
+def _draw(loss: Tensor, path: Path, title: str) -> tuple[Path, str]:
+    """Draw a graph; return the file that was written, and what to say if it is not the picture."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        written = viz.graph(loss, title=title).render(path)
+    return written, "; ".join(str(warning.message) for warning in caught)
+
+
+# graph, verify, version -----------------------------------------------------------------------------------------------
+
+
+def _graph(options: argparse.Namespace) -> int:
+    """Draw the loss of a network on one blank image."""
+    network, shape = _NETWORKS[options.network]
+    path = options.output or Path(f"{options.network}.svg")
+    loss = cross_entropy(network()(zeros(1, *shape)), tensor([0]))
+    written, note = _draw(loss, path, network.__name__)
+    if note:
+        _complain(note)
+        return 1
+    print(written)
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    """Check every op; its table goes to stdout."""
+    from . import verify  # a thousand cases, which nobody else needs
+
+    return 0 if verify.run(full=options.full, stream=sys.stdout) else 1
+
+
+def _version(options: argparse.Namespace) -> int:
+    """Say what is installed: the environment, and each extra with its packages."""
+    for name, value in train.environment().items():
+        print(f"{name:<14}{value}")
+    for extra, packages in train.extras().items():
+        missing = [name for name, version in packages.items() if version is None]
+        found = ", ".join(f"{name} {version}" for name, version in packages.items() if version is not None)
+        lacking = f'no {", ".join(missing)}: pip install "tinygrad_cnn[{extra}]"'
+        print(f"{f'[{extra}]':<14}{lacking if missing else found}")
+    return 0

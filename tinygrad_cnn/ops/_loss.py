@@ -1,0 +1,94 @@
+"""What the losses share: the reduction, and the refusal of shapes and targets that do not fit.
+
+A loss that quietly broadcasts is nearly always a mistake: a prediction of shape (n, 1) beside targets of shape (n,) would
+be compared pair by pair, n * n times, and train towards the mean. So input and target must have one shape here.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..autograd.function import Array
+from ..errors import ArgumentError, ShapeError
+from ..tensor import Tensor, TensorLike
+from ._arguments import as_float, as_tensor, operands
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def reduced(name: str, losses: Tensor, reduction: str) -> Tensor:
+    """The losses as they are, their sum, or their mean; the mean of none at all is 0 / 0, NaN, as in PyTorch."""
+    if reduction == "none":
+        return losses
+    if reduction == "sum":
+        return losses.sum()
+    if reduction == "mean":
+        return losses.mean() if losses.numel() else losses.sum() / 0
+    raise ArgumentError(f"{name}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+
+
+def same_shape(name: str, input: TensorLike, target: TensorLike, what: str = "target") -> tuple[Tensor, Tensor]:
+    """Two tensors of one shape and one floating-point dtype, or an error that says how to make them so."""
+    x, y = operands(as_float(input), target)
+    if x.shape != y.shape:
+        raise ShapeError(
+            f"{name}: input has shape {x.shape} and {what} {y.shape}; they must agree (a broadcast here is nearly always a "
+            f"mistake): {_repair(x.shape, y.shape, what)}"
+        )
+    return x, y
+
+
+def _repair(shape: tuple[int, ...], other: tuple[int, ...], what: str) -> str:
+    """What to do about two shapes: where only dimensions of size 1 differ, the call that drops or adds them."""
+    if [n for n in shape if n != 1] == [n for n in other if n != 1]:
+        return f"use {what}.reshape({', '.join(map(str, shape))})" if shape else f"use {what}.squeeze()"
+    return "if a broadcast is what you want, expand one of them first"
+
+
+def rescaled(name: str, losses: Tensor, weight: TensorLike | None, what: str = "weight") -> Tensor:
+    """The losses times a weight, which may broadcast to their shape but not beyond it."""
+    if weight is None:
+        return losses
+    return losses * weight_for(name, losses.shape, weight, what)
+
+
+def weight_for(name: str, shape: tuple[int, ...], weight: TensorLike, what: str = "weight") -> Tensor:
+    """A weight that fits elements of a shape: its dimensions, counted from the last, are theirs or 1."""
+    w = as_tensor(weight)
+    fits = w.ndim <= len(shape) and all(n in (1, m) for n, m in zip(reversed(w.shape), reversed(shape), strict=False))
+    if not fits:
+        raise ShapeError(
+            f"{name}: {what} has shape {w.shape}, which does not broadcast to the input's {shape}; give it that shape, or a "
+            "1 for each dimension that it does not depend on"
+        )
+    return w
+
+
+def class_weight(name: str, classes: int, weight: TensorLike) -> Tensor:
+    """A weight for each class."""
+    w = as_tensor(weight)
+    if w.shape != (classes,):
+        raise ShapeError(
+            f"{name}: weight has shape {w.shape}, but the input has {classes} classes: give one number for each, shape "
+            f"({classes},)"
+        )
+    return w
+
+
+def signs(name: str, target: TensorLike, shape: tuple[int, ...], of: str = "the input's") -> Array:
+    """Targets that are 1 or -1, in a given shape."""
+    array = as_tensor(target).array
+    if array.shape != shape:
+        raise ShapeError(f"{name}: target has shape {array.shape}, but it must have {of} shape {shape}")
+    return one_of(name, array, (1, -1), "for labels 0 and 1 use 2 * target - 1")
+
+
+def one_of(name: str, target: Array, allowed: Sequence[int], otherwise: str) -> Array:
+    """Targets out of two values; names the first one that is neither, and its place."""
+    bad = ~np.isin(target, allowed)
+    if bad.any():
+        at = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ArgumentError(
+            f"{name}: targets must be {allowed[0]} or {allowed[1]}, got {target[at]} at {at}; {otherwise}"
+        )
+    return target
