@@ -253,6 +253,7 @@ def _show(
         figures={
             "test error": f"{100 * result.error:.2f} %",
             "wrong": f"{len(result.wrong):,} of {len(held_out):,}",
+            "epochs": str(recipe.epochs),
             "training": f"{history.seconds:.0f} s",
             "images a second": f"{history.images_per_second:,.0f}",
             "parameters": f"{_parameters(model):,}",

@@ -1,5 +1,7 @@
 """Activations against the loops of the reference, and where naive formulas overflow."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -16,7 +18,7 @@ EXTREMES = np.array([-np.inf, -1e4, -800, -100, -30, -1, -1e-30, 0, 1e-30, 1, 30
 def test_elementwise_kernels(shape, seed, dtype, layout):
     rng = np.random.default_rng(seed)
     x, gy = array(rng, shape, dtype, layout), array(rng, shape, dtype, layout)
-    for name in ("sigmoid", "relu"):
+    for name in ("sigmoid", "relu", "erf", "erfc"):
         for who in servers(name):
             assert_close(run(name, who, x), expect(name, x))
     outputs = {
@@ -47,6 +49,21 @@ def test_relu_at_its_kink_and_beyond(who):
     np.testing.assert_array_equal(y, [0, 0, 0, 0, 1, np.inf, np.nan])
     gy = np.array([np.inf, np.nan, np.inf, 3, 4, 5, 6], np.float32)
     np.testing.assert_array_equal(run("relu_backward", who, gy, y), [0, 0, 0, 0, 4, 5, 6])
+
+
+# From Abramowitz and Stegun, "Handbook of mathematical functions", table 7.1.
+@pytest.mark.parametrize("who", ["reference", *servers("erf")])
+def test_erf_of_tabulated_values_and_extremes(who):
+    x = np.array([-np.inf, -1e4, -0.5, -0.0, 0.5, 1.0, 2.0, 1e4, np.inf])
+    expected = [-1, -1, -0.5204998778, 0, 0.5204998778, 0.8427007929, 0.9953222650, 1, 1]
+    np.testing.assert_allclose(run("erf", who, x), expected, rtol=0, atol=5e-11)
+    np.testing.assert_allclose(run("erfc", who, x), 1 - np.array(expected), rtol=0, atol=5e-11)
+    # The asymptotic series, 1 - 1 / (2 x^2) + 3 / (4 x^4) - 15 / (8 x^6) + 105 / (16 x^8): digits kept far out.
+    for y, t in zip(run("erfc", who, np.array([10.0, 26.0])), (10.0, 26.0), strict=True):
+        series = 1 - 1 / (2 * t**2) + 3 / (4 * t**4) - 15 / (8 * t**6) + 105 / (16 * t**8)
+        assert y == pytest.approx(series * math.exp(-t * t) / (t * math.sqrt(math.pi)), rel=1e-8)
+    assert np.isnan(run("erf", who, np.array([np.nan]))[0])
+    assert np.isnan(run("erfc", who, np.array([np.nan]))[0])
 
 
 @pytest.mark.parametrize("who", servers("log_softmax"))

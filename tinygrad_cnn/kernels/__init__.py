@@ -17,7 +17,7 @@ second, and compiling a kernel for the first time longer (the result is kept on 
 array is large enough to win the time back. The choice looks at sizes only: equal inputs give equal bits.
 
 What is compiled is what gained by it: max pooling, its scatter and gather, sums, batch and local response
-normalisation. Convolution is not: three quarters of its time are BLAS's, and compiled loops to gather and scatter the
+normalisation, the error function. Convolution is not: three quarters of its time are BLAS's, and compiled loops to gather and scatter the
 columns were no faster than NumPy's copies of a channels-last view.
 """
 
@@ -34,6 +34,8 @@ from tinygrad_cnn.errors import ArgumentError, MissingExtraError
 from tinygrad_cnn.kernels.blas import blas_threads
 from tinygrad_cnn.kernels.geometry import ConvGeometry, PoolGeometry
 from tinygrad_cnn.kernels.numpy_activation import (
+    erf,
+    erfc,
     log_softmax,
     log_softmax_backward,
     relu,
@@ -77,6 +79,8 @@ __all__ = [
     "conv_input_grad",
     "conv_weight_grad",
     "current",
+    "erf",
+    "erfc",
     "fold",
     "fractional_max_pool",
     "implementations",
@@ -130,6 +134,8 @@ _NUMPY: dict[str, Kernel] = {
         relu,
         relu_backward,
         tanh_backward,
+        erf,
+        erfc,
         log_softmax,
         log_softmax_backward,
         channel_sum,
@@ -141,6 +147,7 @@ NAMES = tuple(_NUMPY)
 _COMPILED = {
     name: f"tinygrad_cnn.kernels.{module}"
     for module, names in {
+        "numba_activation": ("erf", "erfc"),
         "numba_pool": ("max_pool", "pool_scatter", "pool_gather"),
         "numba_norm": (
             "channel_sum",

@@ -213,6 +213,12 @@ class ConvGeometry:
                 f"weight must have shape ({gy_shape[1]}, out_channels / groups, "
                 f"{', '.join(f'kernel {a}' for a in axis_names(dims))}); got weight of shape {tuple(weight_shape)}"
             )
+        if gy_shape[1] % groups:
+            raise ArgumentError(
+                f"{op_name}: groups {groups} does not divide the input's {gy_shape[1]} channels = "
+                f"{gy_shape[1] // groups} * {groups} + {gy_shape[1] % groups}: choose one of "
+                f"{[n for n in range(1, gy_shape[1] + 1) if gy_shape[1] % n == 0]}"
+            )
         kernel_size = tuple(weight_shape[2:])
         stride = per_axis(op_name, "stride", stride, dims, at_least=1)
         dilation = per_axis(op_name, "dilation", dilation, dims, at_least=1)
@@ -435,7 +441,8 @@ def _transposed_size(
     if output_padding >= stride:
         raise ArgumentError(
             f"{op}: output_padding {output_padding} along the {axis} must be smaller than the stride {stride}: it only "
-            f"chooses among the {stride} input sizes that a convolution of stride {stride} maps to one output size"
+            f"chooses among the {stride} input sizes that a convolution of stride {stride} maps to one output size; use at "
+            f"most {stride - 1}, or lessen the padding after"
         )
     before, after = padding
     span = reach(kernel, dilation)

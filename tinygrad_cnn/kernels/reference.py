@@ -390,6 +390,22 @@ def tanh_backward(gy: Array, y: Array) -> Array:
     return gx
 
 
+def erf(x: Array) -> Array:
+    """Compute the error function, one number after the other."""
+    y = np.empty(x.shape, x.dtype)
+    for at in np.ndindex(x.shape):
+        y[at] = math.erf(x[at])
+    return y
+
+
+def erfc(x: Array) -> Array:
+    """Compute the complement of the error function, one number after the other."""
+    y = np.empty(x.shape, x.dtype)
+    for at in np.ndindex(x.shape):
+        y[at] = math.erfc(x[at])
+    return y
+
+
 def log_softmax(x: Array, axis: int) -> Array:
     """Compute x - log(sum(exp(x))) for every row along `axis`, with the row's maximum taken out of the exponents."""
     y = np.empty(x.shape, x.dtype)

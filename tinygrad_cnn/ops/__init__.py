@@ -2,6 +2,7 @@
 
 from .activation import leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
 from .conv import conv1d, conv2d, conv3d
+from .conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from .dropout import dropout
 from .elementwise import (
     abs,
@@ -40,6 +41,7 @@ from .elementwise import (
     tan,
     where,
 )  # fmt: skip
+from .fold import fold, unfold
 from .inplace import (
     add_,
     clamp_,
@@ -70,9 +72,37 @@ from .logic import (
     lt,
     ne,
 )  # fmt: skip
-from .loss import binary_cross_entropy_with_logits, cross_entropy, l1_loss, mse_loss, nll_loss
+from .loss import cross_entropy, focal_loss, kl_div, nll_loss
+from .loss_binary import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    hinge_loss,
+    multilabel_soft_margin_loss,
+    sigmoid_focal_loss,
+    soft_margin_loss,
+)  # fmt: skip
+from .loss_distance import cosine_embedding_loss, cosine_similarity, pairwise_distance, triplet_margin_loss
+from .loss_margin import hinge_embedding_loss, margin_ranking_loss, multi_margin_loss, multilabel_margin_loss
+from .loss_regression import gaussian_nll_loss, huber_loss, l1_loss, mse_loss, poisson_nll_loss, smooth_l1_loss
 from .norm import batch_norm, local_response_norm
-from .pool import avg_pool2d, max_pool2d
+from .pool import avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d, max_pool3d
+from .pool_adaptive import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+    global_avg_pool1d,
+    global_avg_pool2d,
+    global_avg_pool3d,
+    global_max_pool1d,
+    global_max_pool2d,
+    global_max_pool3d,
+)  # fmt: skip
+from .pool_random import fractional_max_pool2d, stochastic_pool1d, stochastic_pool2d
+from .pool_sum import lp_pool1d, lp_pool2d, lp_pool3d, subsample2d
+from .rbf import euclidean_rbf, rbf_map_loss, rbf_mse_loss
 from .reduce import (
     all,
     amax,
@@ -116,9 +146,16 @@ from .shape import (
     unbind,
     unsqueeze,
 )  # fmt: skip
+from .unpool import max_unpool1d, max_unpool2d, max_unpool3d
 
 __all__ = [
     "abs",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
     "add",
     "add_",
     "all",
@@ -128,8 +165,11 @@ __all__ = [
     "any",
     "argmax",
     "argmin",
+    "avg_pool1d",
     "avg_pool2d",
+    "avg_pool3d",
     "batch_norm",
+    "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "bitwise_and",
     "bitwise_or",
@@ -147,9 +187,14 @@ __all__ = [
     "conv1d",
     "conv2d",
     "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "copy_",
     "cos",
     "cosh",
+    "cosine_embedding_loss",
+    "cosine_similarity",
     "cross_entropy",
     "cumsum",
     "div",
@@ -158,6 +203,7 @@ __all__ = [
     "dropout",
     "einsum",
     "eq",
+    "euclidean_rbf",
     "exp",
     "exp2",
     "expand",
@@ -167,14 +213,28 @@ __all__ = [
     "flip",
     "floor",
     "floor_divide",
+    "focal_loss",
+    "fold",
+    "fractional_max_pool2d",
     "gather",
+    "gaussian_nll_loss",
     "ge",
     "getitem",
+    "global_avg_pool1d",
+    "global_avg_pool2d",
+    "global_avg_pool3d",
+    "global_max_pool1d",
+    "global_max_pool2d",
+    "global_max_pool3d",
     "gt",
+    "hinge_embedding_loss",
+    "hinge_loss",
+    "huber_loss",
     "index_select",
     "isfinite",
     "isinf",
     "isnan",
+    "kl_div",
     "l1_loss",
     "le",
     "leaky_relu",
@@ -187,10 +247,19 @@ __all__ = [
     "log_softmax",
     "logical_not",
     "logsumexp",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
     "lt",
+    "margin_ranking_loss",
     "matmul",
     "max",
+    "max_pool1d",
     "max_pool2d",
+    "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "maximum",
     "mean",
     "min",
@@ -199,15 +268,22 @@ __all__ = [
     "mse_loss",
     "mul",
     "mul_",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
     "ne",
     "neg",
     "nll_loss",
     "norm",
     "normal_",
     "pad",
+    "pairwise_distance",
     "permute",
+    "poisson_nll_loss",
     "pow",
     "prod",
+    "rbf_map_loss",
+    "rbf_mse_loss",
     "reciprocal",
     "relu",
     "relu_",
@@ -219,9 +295,12 @@ __all__ = [
     "rsqrt",
     "setitem_",
     "sigmoid",
+    "sigmoid_focal_loss",
     "sign",
     "sin",
     "sinh",
+    "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
     "split",
     "sqrt",
@@ -229,15 +308,20 @@ __all__ = [
     "squeeze",
     "stack",
     "std",
+    "stochastic_pool1d",
+    "stochastic_pool2d",
     "sub",
     "sub_",
+    "subsample2d",
     "sum",
     "t",
     "tan",
     "tanh",
     "to",
     "transpose",
+    "triplet_margin_loss",
     "unbind",
+    "unfold",
     "uniform_",
     "unsqueeze",
     "var",

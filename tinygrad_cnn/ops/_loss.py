@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..autograd.function import Array
-from ..errors import ArgumentError, ShapeError
+from ..errors import ArgumentError, DTypeError, ShapeError
 from ..tensor import Tensor, TensorLike
 from ._arguments import as_float, as_tensor, operands
 
@@ -64,15 +64,44 @@ def weight_for(name: str, shape: tuple[int, ...], weight: TensorLike, what: str 
     return w
 
 
-def class_weight(name: str, classes: int, weight: TensorLike) -> Tensor:
+def class_weight(name: str, classes: int, weight: TensorLike, what: str = "weight") -> Tensor:
     """A weight for each class."""
     w = as_tensor(weight)
     if w.shape != (classes,):
         raise ShapeError(
-            f"{name}: weight has shape {w.shape}, but the input has {classes} classes: give one number for each, shape "
+            f"{name}: {what} has shape {w.shape}, but the input has {classes} classes: give one number for each, shape "
             f"({classes},)"
         )
     return w
+
+
+def class_indices(name: str, shape: tuple[int, ...], target: TensorLike, ignore_index: int | None = None) -> Array:
+    """Targets that name classes of an input of shape (n, classes, ...): integers, of the right shape and range."""
+    classes = as_tensor(target).array
+    if classes.dtype.kind not in "iu":
+        raise DTypeError(f"{name}: targets are class indices and must be integers, got {classes.dtype}: use .long()")
+    if len(shape) < 2 or classes.shape != shape[:1] + shape[2:]:
+        raise ShapeError(
+            f"{name}: an input of shape {shape} (n, classes, ...) needs targets of shape {shape[:1] + shape[2:]}, got "
+            f"{classes.shape}"
+        )
+    bad = (classes < 0) | (classes >= shape[1])
+    if ignore_index is not None:
+        bad &= classes != ignore_index
+    if bad.any():
+        at = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ArgumentError(
+            f"{name}: target {classes[at]} at {at} is no class of an input with {shape[1]} classes (0 to {shape[1] - 1})"
+            + (f"; ignore_index is {ignore_index}" if ignore_index is not None else "")
+        )
+    return classes
+
+
+def with_batch(x: Tensor, target: TensorLike) -> tuple[Tensor, Tensor, bool]:
+    """PyTorch takes one sample, (classes) and its target, without a batch dimension."""
+    if x.ndim == 1:
+        return x.unsqueeze(0), as_tensor(target).unsqueeze(0), True
+    return x, as_tensor(target), False
 
 
 def signs(name: str, target: TensorLike, shape: tuple[int, ...], of: str = "the input's") -> Array:

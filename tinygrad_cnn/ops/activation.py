@@ -169,9 +169,29 @@ def relu(input: TensorLike, inplace: bool = False) -> Tensor:
     return x.relu_() if inplace else ReLU.apply(x)
 
 
-def leaky_relu(input: TensorLike, negative_slope: float = 0.01) -> Tensor:
-    """`input` where positive, ``negative_slope * input`` elsewhere; the slope at 0 is `negative_slope`."""
-    return LeakyReLU.apply(as_float(input), negative_slope=negative_slope)
+def leaky_relu(input: TensorLike, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """`input` where positive, ``negative_slope * input`` elsewhere; the slope at 0 is `negative_slope`.
+
+    Parameters
+    ----------
+    input : Tensor
+    negative_slope : float
+    inplace : bool
+        Write the result into `input`.
+
+    References
+    ----------
+    Maas, Hannun, Ng 2013, "Rectifier nonlinearities improve neural network acoustic models".
+
+    Examples
+    --------
+    >>> import tinygrad_cnn as tg
+    >>> tg.leaky_relu(tg.tensor([-1.0, 0.0, 2.0]), 0.1)
+    tensor([-0.1,  0. ,  2. ])
+    """
+    from .inplace import maybe_in_place  # here, because that module imports this one
+
+    return maybe_in_place(input, inplace, "leaky_relu_", lambda x: LeakyReLU.apply(x, negative_slope=negative_slope))
 
 
 def sigmoid(input: TensorLike) -> Tensor:

@@ -21,7 +21,7 @@ from ..errors import DTypeError, InplaceError, ShapeError
 from ..random import default_generator
 from ..tensor import Tensor, TensorLike
 from . import activation, elementwise
-from ._arguments import as_tensor
+from ._arguments import as_float, as_tensor
 from .shape import SetItem, _plain_index
 
 
@@ -73,6 +73,37 @@ def _in_place(target: Tensor, name: str, compute: Callable[[Tensor], Tensor]) ->
     target.array[...] = result.array
     target._wrote(name)
     return target
+
+
+def maybe_in_place(
+    input: TensorLike, inplace: bool, name: str, compute: Callable[[Tensor], Tensor], *, saves_input: bool = False
+) -> Tensor:
+    """``compute(input)``; with `inplace` it is written into `input`. This is what an ``inplace=`` argument means.
+
+    Parameters
+    ----------
+    input : Tensor
+    inplace : bool
+    name : str
+        Of the in-place op, for messages: ``"elu_"``.
+    compute : callable
+        From a floating-point tensor to the result, of the same shape.
+    saves_input : bool
+        The rule of `compute` needs the values that are about to be overwritten: it is given a copy to keep.
+
+    Raises
+    ------
+    InplaceError
+        For a leaf that requires grad, and for a view whose write the graph would record.
+    DTypeError
+        For a tensor of integers, which cannot hold the result.
+    """
+    if not inplace:
+        return compute(as_float(input))
+    keeps = saves_input and STATE.grad_enabled
+    return _in_place(
+        as_tensor(input), name, lambda x: compute(as_float(x.clone() if keeps and x.requires_grad else x))
+    )
 
 
 def add_(target: Tensor, other: TensorLike, *, alpha: float = 1) -> Tensor:

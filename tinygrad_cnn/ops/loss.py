@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..autograd.function import Array, Function
-from ..errors import ArgumentError, DTypeError, ShapeError
+from ..errors import ArgumentError, ShapeError
 from ..tensor import Tensor, TensorLike
 from ._arguments import as_float, as_tensor
-from ._loss import class_weight, reduced, same_shape
+from ._loss import class_indices, class_weight, reduced, same_shape, with_batch
 from .activation import log_softmax
 from .elementwise import exp, log, where
 from .reduce import logsumexp
@@ -52,54 +52,27 @@ class NLLLoss(Function):
 # The functions that users call ----------------------------------------------------------------------------------------
 
 
-def _checked_target(name: str, x: Tensor, target: Tensor, ignore_index: int) -> Array:
-    """Integer targets of the right shape and range."""
-    classes = target.array
-    if classes.dtype.kind not in "iu":
-        raise DTypeError(f"{name}: targets are class indices and must be integers, got {classes.dtype}: use .long()")
-    if x.ndim < 1 or classes.shape != x.shape[:1] + x.shape[2:]:
-        raise ShapeError(
-            f"{name}: an input of shape {x.shape} (n, classes, ...) needs targets of shape {x.shape[:1] + x.shape[2:]}, "
-            f"got {classes.shape}"
-        )
-    count = x.shape[1]
-    bad = (classes != ignore_index) & ((classes < 0) | (classes >= count))
-    if bad.any():
-        where_bad = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise ArgumentError(
-            f"{name}: target {classes[where_bad]} at {where_bad} is no class of an input with {count} classes (0 to "
-            f"{count - 1}); ignore_index is {ignore_index}"
-        )
-    return classes
-
-
-def _with_batch(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor, bool]:
-    """PyTorch takes one sample, (classes) and a number, without a batch dimension."""
-    if x.ndim == 1:
-        return x.unsqueeze(0), target.unsqueeze(0), True
-    return x, target, False
-
-
 def _coefficients(
-    name: str, x: Tensor, target: Tensor, weight: TensorLike | None, ignore_index: int
+    name: str, x: Tensor, target: Tensor, weight: TensorLike | None, ignore_index: int, what: str = "weight"
 ) -> tuple[Tensor, Array]:
     """The targets, with class 0 for those to ignore, and how much each counts: its class's weight, or 0."""
-    classes = _checked_target(name, x, target, ignore_index)
+    classes = class_indices(name, x.shape, target, ignore_index)
     kept = classes != ignore_index
     classes = np.where(kept, classes, 0)
     coefficient = kept.astype(x.dtype)
-    if weight is not None and classes.size:
-        coefficient *= _constant_weight(name, x, weight)[classes]
+    if weight is not None:
+        of_class = _constant_weight(name, x, weight, what)
+        coefficient *= of_class[classes] if classes.size else 1
     return Tensor(classes), coefficient
 
 
-def _constant_weight(name: str, x: Tensor, weight: TensorLike) -> Array:
+def _constant_weight(name: str, x: Tensor, weight: TensorLike, what: str = "weight") -> Array:
     """The weights of the classes, which these losses do not differentiate: a gradient asked for would be lost."""
-    w = class_weight(name, x.shape[1], weight)
+    w = class_weight(name, x.shape[1], weight, what)
     if w.requires_grad:
         raise ArgumentError(
-            f"{name}: weight requires a gradient, but with class indices as targets the class weights are constants: pass "
-            "weight.detach()"
+            f"{name}: {what} requires a gradient, but with class indices as targets the class weights are constants: pass "
+            f"{what}.detach()"
         )
     return w.array.astype(x.dtype)
 
@@ -156,7 +129,7 @@ def nll_loss(
 def _nll_loss(
     name: str, x: Tensor, y: Tensor, weight: TensorLike | None, ignore_index: int, reduction: str
 ) -> Tensor:
-    x, y, unbatched = _with_batch(x, y)
+    x, y, unbatched = with_batch(x, y)
     classes, coefficient = _coefficients(name, x, y, weight, ignore_index)
     losses = NLLLoss.apply(x, classes, Tensor(coefficient))
     return _finished(name, losses, coefficient, reduction, unbatched)
@@ -250,7 +223,7 @@ def _smoothed(
     log_p: Tensor, target: Tensor, weight: TensorLike | None, ignore_index: int, reduction: str, label_smoothing: float
 ) -> Tensor:
     """(1 - e) times the loss of the target plus e / c times the sum of the losses of all classes."""
-    log_p, target, unbatched = _with_batch(log_p, target)
+    log_p, target, unbatched = with_batch(log_p, target)
     classes, coefficient = _coefficients("cross_entropy", log_p, target, weight, ignore_index)
     weighted = log_p
     if weight is not None:
@@ -305,8 +278,8 @@ def focal_loss(
     """
     if not gamma >= 0:
         raise ArgumentError(f"focal_loss: gamma must be 0 or more, got {gamma}")
-    x, y, unbatched = _with_batch(as_float(input), as_tensor(target))
-    classes, coefficient = _coefficients("focal_loss", x, y, alpha, ignore_index)
+    x, y, unbatched = with_batch(as_float(input), as_tensor(target))
+    classes, coefficient = _coefficients("focal_loss", x, y, alpha, ignore_index, "alpha")
     log_p = log_softmax(x, 1)
     losses = NLLLoss.apply(log_p, classes, Tensor(coefficient))
     if gamma and x.shape[1] > 1:
@@ -342,10 +315,7 @@ def kl_div(input: TensorLike, target: TensorLike, reduction: str = "mean", log_t
     tensor(0.1438)
     """
     x, y = same_shape("kl_div", input, target)
-    if log_target:
-        losses = exp(y) * (y - x)
-    else:
-        losses = y * log(where(y > 0, y, 1.0)) - y * x
+    losses = exp(y) * (y - x) if log_target else y * log(where(y == 0, 1.0, y)) - y * x
     if reduction != "batchmean":
         return reduced("kl_div", losses, reduction)
     if x.ndim == 0:

@@ -1,20 +1,45 @@
 """Pooling: the maximum or the mean of windows, on each channel separately.
 
-Max pooling remembers where each maximum was (its position in the input's plane); its backward scatters to these
-positions, whose backward gathers from them. Both are linear, so pooling is closed under differentiation.
+A pool that chooses one value of each window (max pooling, and the adaptive, fractional and stochastic pools of other
+files) remembers where it was, as its position in the input's plane; its backward scatters to these positions, whose
+backward gathers from them. Both are linear, so pooling is closed under differentiation.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from .. import kernels
 from ..autograd.function import Array, Function
 from ..errors import ArgumentError, ShapeError
 from ..kernels.geometry import PoolGeometry
+from ..kernels.spelling import Padding, PerAxis
 from ..tensor import Tensor, TensorLike
 from ._arguments import as_float
 
-PerAxis = int | Sequence[int]
+
+class ChoosingPool(Function):
+    """What all pools have in common whose output is one of the values of each window.
+
+    A subclass has a `forward` that finds the values and their positions, and hands them to `remember`.
+
+    Gradient
+        gx = gy at the position of each window's value, 0 elsewhere; where windows overlap, gradients add up
+    Saves
+        the positions
+    """
+
+    def remember(self, y: Array, indices: Array) -> Array:
+        """Keep the positions for the backward pass, and for `return_indices`."""
+        self.save_for_backward(indices)
+        self.auxiliary = (indices,)
+        return y
+
+    def backward(self, gy: Tensor) -> Any:
+        (indices,) = self.saved
+        return PoolScatter.apply(gy, indices, in_size=self.input_shapes[0][2:])
+
+    def backward_kernel(self, gy: Array) -> Any:
+        (indices,) = self.saved_arrays
+        return kernels.pool_scatter(gy, indices, self.input_shapes[0][2:])
 
 
 class _PoolOp(Function):
@@ -39,7 +64,7 @@ class _PoolOp(Function):
         return shown
 
 
-class MaxPool(_PoolOp):
+class MaxPool(_PoolOp, ChoosingPool):
     """The largest value of each window; padding counts as -inf, ties go to the first (in row order).
 
     Gradient
@@ -49,18 +74,7 @@ class MaxPool(_PoolOp):
     """
 
     def forward(self, x: Array) -> Array:
-        y, indices = kernels.max_pool(x, self.geometry)
-        self.save_for_backward(indices)
-        self.auxiliary = (indices,)
-        return y
-
-    def backward(self, gy: Tensor) -> Any:
-        (indices,) = self.saved
-        return PoolScatter.apply(gy, indices, in_size=self.geometry.in_size)
-
-    def backward_kernel(self, gy: Array) -> Any:
-        (indices,) = self.saved_arrays
-        return kernels.pool_scatter(gy, indices, self.geometry.in_size)
+        return self.remember(*kernels.max_pool(x, self.geometry))
 
 
 class PoolScatter(Function):
@@ -145,7 +159,7 @@ class AvgPoolInputGrad(_PoolOp):
 # The functions that users call ----------------------------------------------------------------------------------------
 
 
-def _batched(name: str, input: TensorLike, dims: int) -> tuple[Tensor, bool]:
+def batched(name: str, input: TensorLike, dims: int) -> tuple[Tensor, bool]:
     """The input with a batch dimension, and whether it was given one here."""
     x = as_float(input)
     if x.ndim not in (dims + 1, dims + 2):
@@ -156,16 +170,41 @@ def _batched(name: str, input: TensorLike, dims: int) -> tuple[Tensor, bool]:
     return (x.unsqueeze(0), True) if x.ndim == dims + 1 else (x, False)
 
 
+def chosen(node: ChoosingPool, x: Tensor, unbatched: bool, return_indices: bool) -> Any:
+    """Apply a pool that chooses; its output without the batch that was added, and the positions if asked for."""
+    y = node(x)
+    indices = Tensor(node.auxiliary[0])
+    if unbatched:
+        y, indices = y.squeeze(0), indices.squeeze(0)
+    return (y, indices) if return_indices else y
+
+
+def max_pool1d(
+    input: TensorLike,
+    kernel_size: PerAxis,
+    stride: PerAxis | None = None,
+    padding: Padding = 0,
+    dilation: PerAxis = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The largest value of each window of a line, channel by channel; see `max_pool2d`."""
+    return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
 def max_pool2d(
     input: TensorLike,
     kernel_size: PerAxis,
     stride: PerAxis | None = None,
-    padding: PerAxis = 0,
+    padding: Padding = 0,
     dilation: PerAxis = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
     """The largest value of each window, channel by channel.
+
+    Of equal values the first, in row order, is the maximum: it alone gets the gradient, so that the gradient's sum is
+    conserved. A NaN is larger than every number.
 
     Parameters
     ----------
@@ -174,19 +213,26 @@ def max_pool2d(
         The window, in pixels.
     stride : int or (int, int), optional
         The step between windows; the window's size by default.
-    padding : int or (int, int)
+    padding : int, (int, int) or ((top, bottom), (left, right))
         Of -inf, at most half of the window.
     dilation : int or (int, int)
         The step between the pixels of a window.
     ceil_mode : bool
         Round the output's size up rather than down: the last window may hang over the edge.
     return_indices : bool
-        Return the maxima's positions as well, h * row + column in the input's plane, as int64.
+        Return the maxima's positions as well, row * width + column in the input's plane, as int64.
 
     Returns
     -------
     Tensor, shape (n, c, oh, ow), or (Tensor, Tensor)
-        ``oh = floor((h + 2 padding - (dilation (kernel - 1) + 1)) / stride) + 1``.
+        ``oh = floor((h + 2 padding - (dilation (kernel - 1) + 1)) / stride) + 1``; in the dtype of the input.
+
+    Raises
+    ------
+    ShapeError
+        With the arithmetic, where no window fits.
+    ArgumentError
+        For an option out of its range.
 
     Examples
     --------
@@ -196,24 +242,58 @@ def max_pool2d(
     tensor([[[[4., 5.],
               [7., 8.]]]])
     """
-    x, unbatched = _batched("max_pool", input, 2)
-    node = MaxPool(geometry=PoolGeometry.of(x.shape, kernel_size, stride, padding, dilation, ceil_mode, op="max_pool"))
-    y = node(x)
-    y = y.squeeze(0) if unbatched else y
-    if not return_indices:
-        return y
-    indices = Tensor(node.auxiliary[0])
-    return y, indices.squeeze(0) if unbatched else indices
+    return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def max_pool3d(
+    input: TensorLike,
+    kernel_size: PerAxis,
+    stride: PerAxis | None = None,
+    padding: Padding = 0,
+    dilation: PerAxis = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The largest value of each window of a volume, channel by channel; see `max_pool2d`."""
+    return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def _max_pool(
+    dims: int,
+    input: TensorLike,
+    kernel_size: PerAxis,
+    stride: PerAxis | None,
+    padding: Padding,
+    dilation: PerAxis,
+    ceil_mode: bool,
+    return_indices: bool,
+) -> Any:
+    x, unbatched = batched("max_pool", input, dims)
+    geometry = PoolGeometry.of(x.shape, kernel_size, stride, padding, dilation, ceil_mode, op="max_pool")
+    return chosen(MaxPool(geometry=geometry), x, unbatched, return_indices)
+
+
+def avg_pool1d(
+    input: TensorLike,
+    kernel_size: PerAxis,
+    stride: PerAxis | None = None,
+    padding: Padding = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: float | None = None,
+) -> Tensor:
+    """The mean of each window of a line, channel by channel; see `avg_pool2d`."""
+    return _avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
 def avg_pool2d(
     input: TensorLike,
     kernel_size: PerAxis,
     stride: PerAxis | None = None,
-    padding: PerAxis = 0,
+    padding: Padding = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
-    divisor_override: int | None = None,
+    divisor_override: float | None = None,
 ) -> Tensor:
     """The mean of each window, channel by channel.
 
@@ -224,18 +304,26 @@ def avg_pool2d(
         The window, in pixels.
     stride : int or (int, int), optional
         The step between windows; the window's size by default.
-    padding : int or (int, int)
+    padding : int, (int, int) or ((top, bottom), (left, right))
         Of zeros, at most half of the window.
     ceil_mode : bool
         Round the output's size up rather than down: the last window may hang over the edge.
     count_include_pad : bool
         Whether padding counts in the divisor. What hangs over the edge in `ceil_mode` never does.
-    divisor_override : int, optional
-        Divide by this instead.
+    divisor_override : number, optional
+        Divide by this instead: 1 gives sums.
 
     Returns
     -------
     Tensor, shape (n, c, oh, ow)
+        With oh and ow as for `max_pool2d`; in the dtype of the input.
+
+    Raises
+    ------
+    ShapeError
+        With the arithmetic, where no window fits.
+    ArgumentError
+        For an option out of its range.
 
     Examples
     --------
@@ -245,9 +333,35 @@ def avg_pool2d(
     tensor([[[[2., 3.],
               [5., 6.]]]])
     """
-    x, unbatched = _batched("avg_pool", input, 2)
+    return _avg_pool(2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def avg_pool3d(
+    input: TensorLike,
+    kernel_size: PerAxis,
+    stride: PerAxis | None = None,
+    padding: Padding = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: float | None = None,
+) -> Tensor:
+    """The mean of each window of a volume, channel by channel; see `avg_pool2d`."""
+    return _avg_pool(3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def _avg_pool(
+    dims: int,
+    input: TensorLike,
+    kernel_size: PerAxis,
+    stride: PerAxis | None,
+    padding: Padding,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: float | None,
+) -> Tensor:
+    x, unbatched = batched("avg_pool", input, dims)
     if divisor_override is not None and divisor_override <= 0:
-        raise ArgumentError(f"avg_pool2d: divisor_override must be a positive number, got {divisor_override}")
+        raise ArgumentError(f"avg_pool{dims}d: divisor_override must be a positive number, got {divisor_override}")
     y = AvgPool.apply(
         x,
         geometry=PoolGeometry.of(x.shape, kernel_size, stride, padding, 1, ceil_mode, op="avg_pool"),

@@ -109,12 +109,13 @@ def moving_average(values: npt.ArrayLike, width: int) -> npt.NDArray[np.float64]
 def _draw_loss(axes: "Axes", history: History) -> None:
     """Each step's loss, pale, and its moving average, strong; the epochs are told apart by dotted lines."""
     steps = np.arange(1, len(history.losses) + 1)
-    axes.plot(steps, history.losses, color=_LOSS, alpha=0.3, linewidth=0.6, label="each step's batch")
-    mean = moving_average(history.losses, SMOOTHING)
-    axes.plot(steps, mean, color=_LOSS, linewidth=1.8, label=f"mean of {SMOOTHING} steps")
+    axes.plot(steps, history.losses, color=_LOSS, alpha=0.45, linewidth=0.7, label="each step's batch")
+    width = max(1, min(SMOOTHING, len(steps) // 20))
+    axes.plot(steps, moving_average(history.losses, width), color=_LOSS, linewidth=1.8, label=f"mean of {width} steps")
     for end in np.cumsum([epoch.steps for epoch in history.epochs])[:-1]:
         axes.axvline(end + 0.5, color=_INK, alpha=0.4, linewidth=0.8, linestyle=":")
     axes.set(title="Training loss (nats, log scale)", xlabel="step", yscale="log", xlim=(0, len(steps) + 1))
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.grid(axis="y")
     axes.legend(loc="upper right")
 

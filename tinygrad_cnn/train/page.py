@@ -26,7 +26,7 @@ body {
 main { max-width: 68rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
 h1 { font-size: clamp(1.7rem, 4vw, 2.3rem); line-height: 1.15; letter-spacing: -0.02em; margin: 0; }
 h2 { font-size: 1.15rem; letter-spacing: -0.01em; margin: 0 0 0.25rem; }
-header p, section > p { color: var(--soft); margin: 0.35rem 0 0; max-width: 46rem; }
+header p, section > p { color: var(--soft); margin: 0.35rem 0 0; max-width: 56rem; text-wrap: pretty; }
 section {
   background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 1.4rem 1.5rem; margin-top: 1.25rem;
 }
@@ -36,9 +36,9 @@ section {
 .figures dd { margin: 0; font-size: 1.55rem; font-weight: 650; letter-spacing: -0.02em; font-variant-numeric: tabular-nums; }
 figure { margin: 0; }
 .drawing { margin-top: 1rem; overflow-x: auto; }
-.drawing svg { display: block; max-width: 100%; height: auto; margin: 0 auto; }
-.paper { background: #ffffff; color: #16191f; border-radius: 8px; padding: 1rem; max-height: 44rem; overflow: auto; }
-.paper svg { max-width: none; }
+.drawing svg { display: block; width: 100%; height: auto; }
+.paper { background: #ffffff; border-radius: 8px; }
+.paper svg { width: auto; margin: 0 auto; }
 .scroll { overflow-x: auto; margin-top: 1rem; }
 table { border-collapse: separate; border-spacing: 2px; font-variant-numeric: tabular-nums; }
 .confusion { margin: 0 auto; font-size: 0.92rem; }
@@ -47,7 +47,7 @@ table { border-collapse: separate; border-spacing: 2px; font-variant-numeric: ta
 .confusion td.recall { color: var(--soft); padding-left: 0.8rem; text-align: right; white-space: nowrap; }
 .right { background: rgb(var(--right) / var(--share)); font-weight: 600; }
 .wrong { background: rgb(var(--wrong) / var(--share)); }
-.none { color: var(--soft); opacity: 0.45; }
+.none { color: var(--soft); opacity: 0.6; }
 .digits { display: grid; grid-template-columns: repeat(auto-fill, minmax(6.2rem, 1fr)); gap: 1rem 0.75rem; margin-top: 1.1rem; }
 .digits figure { text-align: center; font-size: 0.85rem; line-height: 1.35; }
 canvas {
@@ -65,7 +65,7 @@ code { font: 0.92em ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono"
 :focus-visible { outline: 2px solid rgb(var(--right)); outline-offset: 2px; }
 @media (prefers-color-scheme: dark) {
   canvas { filter: invert(0.93); }
-  .paper { background: #e9ebee; }
+  .paper { filter: invert(0.9) hue-rotate(180deg); }
 }
 @media (max-width: 40rem) {
   main { padding: 1.5rem 0.75rem 3rem; }
@@ -78,7 +78,6 @@ code { font: 0.92em ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono"
   .confusion td.recall { padding-left: 0.3rem; }
   .drawing.wide svg { min-width: 40rem; }
 }
-@media print { .paper { max-height: none; } section { break-inside: avoid; } }
 """
 
 SCRIPT = """

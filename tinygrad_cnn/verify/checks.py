@@ -54,25 +54,52 @@ def _differs(what: str, got: Array, expected: Array, tolerance: float) -> str | 
 
 
 def check_forward(case: Case) -> str | None:
-    """The values of the reference; in float32 and from non-contiguous inputs too; inputs untouched, the dtype kept."""
+    """The values of the reference, from contiguous inputs and from others; and the case goes through its op."""
     arrays = case.inputs()
     expected = _expected(case, arrays)
-    leaves = _leaves(arrays)
-    y = _evaluate(case, leaves)
+    y = _evaluate(case, _leaves(arrays))
     if case.op not in _nodes(y):
         return f"the case does not go through {case.op.__name__}"
-    if any(not np.array_equal(leaf.array, array) for leaf, array in zip(leaves, arrays, strict=True)):
-        return "the op changed its input"
     strided = [Tensor(np.repeat(array, 2, -1)[..., ::2] if array.ndim else array, requires_grad=True) for array in arrays]
-    single = [Tensor(array.astype(np.float32), requires_grad=True) for array in arrays]
-    y_single = _evaluate(case, single)
-    if y.dtype == np.float64 and y_single.dtype != np.float32:
-        return f"float32 inputs gave {y_single.dtype}"
-    return (
-        _differs("forward", y.array, expected, 1e-11)
-        or _differs("forward, not contiguous", _evaluate(case, strided).array, expected, 1e-11)
-        or _differs("forward in float32", y_single.array, expected, 2e-5)
+    return _differs("forward", y.array, expected, 1e-11) or _differs(
+        "forward, not contiguous", _evaluate(case, strided).array, expected, 1e-11
     )
+
+
+def check_dtype(case: Case) -> str | None:
+    """float32 in, float32 out, near the float64 values; every gradient in the dtype of its input."""
+    arrays = case.inputs()
+    for dtype, tolerance in ((np.float32, 2e-5), (np.float64, 1e-11)):
+        leaves = [Tensor(array.astype(dtype), requires_grad=True) for array in arrays]
+        y = _evaluate(case, leaves)
+        # A cast to a wider type is the one op whose result has another dtype.
+        if y.dtype != dtype and y.dtype != np.longdouble:
+            return f"{np.dtype(dtype)} inputs gave {y.dtype}"
+        gradients = grad(y.sum(), leaves, materialize_grads=True)
+        for i, gradient in enumerate(gradients):
+            assert gradient is not None
+            if gradient.dtype != dtype:
+                return f"the gradient of input {i} has dtype {gradient.dtype} for {np.dtype(dtype)}"
+        problem = _differs(f"forward in {np.dtype(dtype)}", y.array, _expected(case, arrays), tolerance)
+        if problem:
+            return problem
+    return None
+
+
+def check_untouched(case: Case) -> str | None:
+    """Neither the forward nor the backward pass writes into an input, or into the gradient that it is given."""
+    arrays = case.inputs()
+    leaves = _leaves(arrays)
+    y = _evaluate(case, leaves)
+    v = np.random.default_rng(4).standard_normal(y.shape).astype(y.dtype)
+    given = Tensor(v.copy())
+    grad(y, leaves, given, materialize_grads=True)
+    if not np.array_equal(given.array, v):
+        return "the backward pass changed the gradient that it was given"
+    for i, (leaf, array) in enumerate(zip(leaves, arrays, strict=True)):
+        if not np.array_equal(leaf.array, array):
+            return f"input {i} was changed"
+    return None
 
 
 def check_gradcheck(case: Case) -> str | None:
@@ -153,6 +180,8 @@ def _check_one_implementation(case: Case) -> str | None:
 
 CHECKS: dict[str, Check] = {
     "forward": check_forward,
+    "dtype kept": check_dtype,
+    "untouched": check_untouched,
     "gradcheck": check_gradcheck,
     "gradgradcheck": check_gradgradcheck,
     "adjoint": check_adjoint,

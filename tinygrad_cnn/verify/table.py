@@ -3,13 +3,16 @@
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TextIO
 
 from ..autograd.function import Function
 from . import cases_cnn, cases_elementwise, cases_reduce, cases_shape
 from .case import Case
 from .checks import CHECKS, applies, problem_of
+from .page import page
 
 CASES: list[Case] = [*cases_elementwise.CASES, *cases_reduce.CASES, *cases_shape.CASES, *cases_cnn.CASES]
 
@@ -32,9 +35,9 @@ def cases_of(op: type[Function]) -> list[Case]:
 
 @dataclass
 class Row:
-    """What became of one op: for each check, how many cases it ran on; and the problems found."""
+    """What became of one op, or of one case: for each check, how many cases it ran on; and the problems found."""
 
-    op: str
+    name: str
     cases: int
     ran: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     failed: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -46,42 +49,70 @@ class Row:
             return f"FAIL {self.failed[check]}/{self.ran[check]}"
         return f"ok {self.ran[check]}" if self.ran[check] else "-"
 
-
-def verify_op(op: type[Function]) -> Row:
-    """Run every check on every case of one op; an op without a case is a problem."""
-    cases = cases_of(op)
-    row = Row(op.__name__, len(cases))
-    if not cases:
-        row.problems.append(f"{op.__name__}: no case covers this op")
-    for case in cases:
+    def add(self, case: Case) -> None:
+        """Run every check on one case."""
         for check in CHECKS:
             if not applies(check, case):
                 continue
-            row.ran[check] += 1
+            self.ran[check] += 1
             problem = problem_of(check, case)
             if problem:
-                row.failed[check] += 1
-                row.problems.append(f"{op.__name__} ({case.label or 'plain'}), {check}: {problem}")
-    return row
+                self.failed[check] += 1
+                self.problems.append(f"{case.op.__name__} ({case.label or 'plain'}), {check}: {problem}")
 
 
-def run(stream: TextIO = sys.stdout) -> bool:
-    """Verify every op, print the table, and say whether all is well."""
+def rows_of(op: type[Function], full: bool) -> Iterator[Row]:
+    """Verify one op: one row for all of its cases, or with `full` one row for each; without a case, a problem."""
+    cases = cases_of(op)
+    if not cases:
+        yield Row(op.__name__, 0, problems=[f"{op.__name__}: no case covers this op"])
+    elif full:
+        for case in cases:
+            row = Row(f"{op.__name__}: {case.label}" if case.label else op.__name__, 1)
+            row.add(case)
+            yield row
+    else:
+        row = Row(op.__name__, len(cases))
+        for case in cases:
+            row.add(case)
+        yield row
+
+
+def run(full: bool = False, stream: TextIO = sys.stdout, html: Path | None = None) -> bool:
+    """Verify every op, print the table, and say whether all is well.
+
+    Parameters
+    ----------
+    full : bool
+        A row for each case (op and option) instead of one for each op.
+    stream : text file
+        Where the table goes.
+    html : Path, optional
+        Where to write the table as a page as well.
+
+    Returns
+    -------
+    bool
+        Whether every check of every case passed, and every op had a case.
+    """
     start = time.perf_counter()
-    header = f"{'op':<20}{'cases':>6}  " + "".join(f"{name:<15}" for name in CHECKS)
+    width = 60 if full else 22
+    header = f"{'op':<{width}}{'cases':>6}  " + "".join(f"{name:<15}" for name in CHECKS)
     print(header, "-" * len(header), sep="\n", file=stream)
     rows = []
     for op in all_ops():
-        row = verify_op(op)
-        rows.append(row)
-        print(f"{row.op:<20}{row.cases:>6}  " + "".join(f"{row.cell(name):<15}" for name in CHECKS), file=stream, flush=True)
+        for row in rows_of(op, full):
+            rows.append(row)
+            cells = "".join(f"{row.cell(name):<15}" for name in CHECKS)
+            print(f"{row.name:<{width}}{row.cases:>6}  {cells}", file=stream, flush=True)
     problems = [problem for row in rows for problem in row.problems]
     for problem in problems:
         print(f"FAIL  {problem}", file=stream)
-    total = sum(row.cases for row in rows)
-    print(
-        f"{len(rows)} ops, {total} cases, {sum(sum(row.ran.values()) for row in rows)} checks, {len(problems)} problems, "
-        f"{time.perf_counter() - start:.1f} s",
-        file=stream,
+    summary = (
+        f"{len(all_ops())} ops, {sum(row.cases for row in rows)} cases, {sum(sum(row.ran.values()) for row in rows)} checks, "
+        f"{len(problems)} problems, {time.perf_counter() - start:.1f} s"
     )
+    print(summary, file=stream)
+    if html is not None:
+        html.write_text(page(rows, problems, summary), encoding="utf-8")
     return not problems

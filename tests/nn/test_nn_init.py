@@ -1,0 +1,154 @@
+"""Initial values: distributions, bounds and moments; the generator; versions; errors."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn as tg
+from tinygrad_cnn.errors import ArgumentError, ShapeError
+from tinygrad_cnn.nn import init
+
+SHAPE = (60, 40, 3, 5)
+FAN_IN, FAN_OUT = 40 * 15, 60 * 15
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    tg.manual_seed(0)
+
+
+UNIFORM = {
+    "xavier": (lambda t: init.xavier_uniform_(t), math.sqrt(6 / (FAN_IN + FAN_OUT))),
+    "xavier gain": (lambda t: init.xavier_uniform_(t, gain=3), 3 * math.sqrt(6 / (FAN_IN + FAN_OUT))),
+    "kaiming": (lambda t: init.kaiming_uniform_(t), math.sqrt(6 / FAN_IN)),
+    "kaiming relu": (lambda t: init.kaiming_uniform_(t, nonlinearity="relu"), math.sqrt(6 / FAN_IN)),
+    "kaiming slope": (lambda t: init.kaiming_uniform_(t, a=math.sqrt(5)), math.sqrt(1 / FAN_IN)),
+    "kaiming out": (lambda t: init.kaiming_uniform_(t, mode="fan_out"), math.sqrt(6 / FAN_OUT)),
+    "caffe": (lambda t: init.kaiming_uniform_(t, nonlinearity="linear"), math.sqrt(3 / FAN_IN)),
+    "plain": (lambda t: init.uniform_(t, -2, 2), 2),
+}
+
+NORMAL = {
+    "xavier": (lambda t: init.xavier_normal_(t), 0, math.sqrt(2 / (FAN_IN + FAN_OUT))),
+    "xavier gain": (lambda t: init.xavier_normal_(t, 3), 0, 3 * math.sqrt(2 / (FAN_IN + FAN_OUT))),
+    "kaiming": (lambda t: init.kaiming_normal_(t), 0, math.sqrt(2 / FAN_IN)),
+    "kaiming tanh": (lambda t: init.kaiming_normal_(t, nonlinearity="tanh"), 0, 5 / 3 / math.sqrt(FAN_IN)),
+    "kaiming slope": (lambda t: init.kaiming_normal_(t, 2), 0, math.sqrt(2 / 5 / FAN_IN)),
+    "msra fan_out": (lambda t: init.kaiming_normal_(t, mode="fan_out", nonlinearity="relu"), 0, math.sqrt(2 / FAN_OUT)),
+    "plain": (lambda t: init.normal_(t, 5, 0.5), 5, 0.5),
+}
+
+
+@pytest.mark.parametrize("case", UNIFORM)
+def test_uniform_schemes(case):
+    fill, bound = UNIFORM[case]
+    x = fill(tg.empty(*SHAPE)).numpy().ravel() / bound
+    assert np.abs(x).max() <= 1 + 1e-6
+    # 36,000 draws: the largest is within 1e-3 of the bound, and each tenth of the range holds a tenth of them.
+    assert x.max() > 0.999
+    assert x.min() < -0.999
+    counts, _ = np.histogram(x, 10, (-1, 1))
+    np.testing.assert_allclose(counts / x.size, 0.1, atol=5 * math.sqrt(0.1 * 0.9 / x.size))
+
+
+@pytest.mark.parametrize("case", NORMAL)
+def test_normal_schemes(case):
+    fill, mean, std = NORMAL[case]
+    x = (fill(tg.empty(*SHAPE)).numpy().ravel().astype(np.float64) - mean) / std
+    assert abs(x.mean()) < 4 / math.sqrt(x.size)
+    np.testing.assert_allclose(x.std(), 1, rtol=0.02)
+    np.testing.assert_allclose((np.abs(x) < 1).mean(), 0.6827, atol=0.012)
+    np.testing.assert_allclose((np.abs(x) < 2).mean(), 0.9545, atol=0.006)
+
+
+def test_truncated_normal():
+    x = init.trunc_normal_(tg.empty(200, 200), mean=1.0, std=2.0, a=0.0, b=2.0).numpy()
+    assert 0 <= x.min() < 0.01
+    assert 1.99 < x.max() <= 2
+    # Between half a standard deviation to either side, a normal distribution is all but flat: std 0.2836 of it, not 1/2.
+    phi, mass = math.exp(-0.125) / math.sqrt(2 * math.pi), math.erf(0.5 / math.sqrt(2))
+    np.testing.assert_allclose(x.std(), 2 * math.sqrt(1 - phi / mass), rtol=0.01)
+    np.testing.assert_allclose(x.mean(), 1, atol=0.012)
+
+
+@pytest.mark.parametrize(("fill", "value"), [(init.zeros_, 0), (init.ones_, 1), (lambda t: init.constant_(t, 2.5), 2.5)])
+def test_constants(fill, value):
+    assert (fill(tg.empty(3, 4)).numpy() == value).all()
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [init.zeros_, init.ones_, init.uniform_, init.normal_, init.trunc_normal_, init.xavier_uniform_, init.xavier_normal_,
+     init.kaiming_uniform_, init.kaiming_normal_, lambda t: init.constant_(t, 1.0)],
+)  # fmt: skip
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_writes_a_leaf_in_place_unrecorded_and_counts_the_version(fill, dtype):
+    x = tg.zeros(4, 5, dtype=dtype, requires_grad=True)
+    array = x.array
+    assert fill(x) is x
+    assert x.array is array
+    assert array.dtype == dtype
+    assert x.is_leaf
+    assert x.requires_grad
+    assert x._version == 1
+
+
+@pytest.mark.parametrize("fill", [init.uniform_, init.normal_, init.trunc_normal_, init.kaiming_uniform_])
+def test_draws_come_from_the_packages_generator(fill):
+    draws = []
+    for seed in (1, 1, 2):
+        tg.manual_seed(seed)
+        draws.append(fill(tg.empty(4, 4)).tolist())
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_fans():
+    assert init.fan_in_and_fan_out(tg.empty(*SHAPE)) == (FAN_IN, FAN_OUT)
+    assert init.fan_in_and_fan_out(tg.empty(3, 7)) == (7, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "param", "gain"),
+    [
+        ("linear", None, 1), ("conv1d", None, 1), ("conv2d", None, 1), ("conv3d", None, 1), ("sigmoid", None, 1),
+        ("tanh", None, 5 / 3), ("relu", None, math.sqrt(2)), ("selu", None, 0.75),
+        ("leaky_relu", None, math.sqrt(2 / 1.0001)), ("leaky_relu", 0.5, math.sqrt(1.6)),
+    ],
+)  # fmt: skip
+def test_gains(name, param, gain):
+    assert init.calculate_gain(name, param) == pytest.approx(gain, rel=1e-15)
+
+
+def test_kaiming_keeps_the_variance_of_a_deep_relu_network():
+    """What the scheme is for: ten layers of ReLU leave the mean square of the signal near where it was."""
+    x = tg.randn(500, 300)
+    before = (x.numpy() ** 2).mean()
+    for _ in range(10):
+        x = (x @ init.kaiming_normal_(tg.empty(300, 300), nonlinearity="relu").T).relu()
+    # E[relu(y)^2] = Var y / 2, and Var y = 2 E[x^2]
+    np.testing.assert_allclose((x.numpy() ** 2).mean(), before, rtol=0.3)
+
+
+def test_empty_weights_are_left_alone():
+    assert init.kaiming_uniform_(tg.empty(0, 4)).shape == (0, 4)
+    assert init.xavier_normal_(tg.empty(0, 0)).shape == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("act", "error", "message"),
+    [
+        (lambda: init.kaiming_uniform_(tg.empty(3)), ShapeError, "need a weight of shape (out, in, ...), got (3,)"),
+        (lambda: init.xavier_normal_(tg.empty(())), ShapeError, "got ()"),
+        (lambda: init.kaiming_normal_(tg.empty(2, 2), mode="fan_avg"), ArgumentError, "'fan_in' or 'fan_out', got 'fan_avg'"),
+        (lambda: init.calculate_gain("gelu"), ArgumentError, "unknown nonlinearity 'gelu'; choose one of linear, conv1d"),
+        (lambda: init.calculate_gain("relu", 0.1), ArgumentError, "only leaky_relu has a parameter, 'relu' was given 0.1"),
+        (lambda: init.kaiming_normal_(tg.empty(2, 2), 0.1, nonlinearity="relu"), ArgumentError, "'relu' was given 0.1"),
+        (lambda: init.trunc_normal_(tg.empty(2), a=1, b=1), ArgumentError, "must satisfy a < b, got a=1 and b=1"),
+        (lambda: init.trunc_normal_(tg.empty(2), mean=9), ArgumentError, "mean 9 lies more than two standard deviations (1.0)"),
+    ],
+)
+def test_errors_name_what_was_given(act, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        act()
