@@ -2,7 +2,7 @@
 
     tinygrad-cnn demo [--quick]      train a LeNet on MNIST; the results go to out/
     tinygrad-cnn graph lenet         draw a network's graph
-    tinygrad-cnn verify [--full]     check every op of the package
+    tinygrad-cnn verify              check every op of the package
     tinygrad-cnn version             say what is installed
 
 Each subcommand is a function from the parsed arguments to the exit code: 0 all well, 1 not all that was asked for could be
@@ -16,7 +16,7 @@ import os
 import shlex
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,11 +32,19 @@ PROGRAM = "tinygrad-cnn"
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the demo trains: SGD with momentum 0.9, under a one-cycle schedule."""
+    """How the demo trains: stochastic gradient descent whose rate rises to `lr` and falls to nothing (one cycle)."""
 
     epochs: int
     batch_size: int
     lr: float
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+
+    def __str__(self) -> str:
+        return (
+            f"{self.epochs} epochs of batches of {self.batch_size}; SGD with momentum {self.momentum} and weight decay "
+            f"{self.weight_decay}; learning rate in one cycle up to {self.lr:g}"
+        )
 
 
 QUICK = Recipe(epochs=8, batch_size=64, lr=0.05)
@@ -106,7 +114,8 @@ def _parser() -> argparse.ArgumentParser:
 
     about = "check every op against independent definitions"
     check = commands.add_parser("verify", help=about, description=f"{about.capitalize()}.")
-    check.add_argument("--full", action="store_true", help="all cases, some of which take long")
+    check.add_argument("--full", action="store_true", help="a row for each case instead of one for each op")
+    check.add_argument("--html", type=Path, metavar="FILE", help="write the table as a page, too")
     check.set_defaults(run=_verify)
 
     about = "say what is installed"
@@ -161,130 +170,148 @@ def _rate(text: str) -> float:
 # demo -----------------------------------------------------------------------------------------------------------------
 
 
+@dataclass
+class _Demo:
+    """What the parts of the demo share."""
+
+    out: Path
+    seed: int
+    recipe: Recipe
+    digits: data.MNIST
+    held_out: data.MNIST
+    model: nn.Module
+
+    @property
+    def weights(self) -> Path:
+        return self.out / "lenet.safetensors"
+
+    @property
+    def parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    def held_out_batches(self) -> data.DataLoader:
+        return data.DataLoader(self.held_out, batch_size=500)
+
+
 def _demo(options: argparse.Namespace) -> int:
     """Train a LeNet, measure it, and write down what came of it."""
-    recipe = Recipe(**{
-        name: getattr(options, name) or default for name, default in vars(QUICK if options.quick else FULL).items()
-    })
+    recipe = QUICK if options.quick else FULL
     options.out.mkdir(parents=True, exist_ok=True)  # what cannot be written should be known before minutes of training
-    weights = options.out / "lenet.safetensors"
     random.manual_seed(options.seed)
-    digits = data.MNIST(options.root, subset=options.quick)
-    held_out = data.MNIST(options.root, train=False, subset=options.quick)
-    model = models.LeNet()
+    demo = _Demo(
+        out=options.out,
+        seed=options.seed,
+        recipe=Recipe(options.epochs or recipe.epochs, options.batch_size or recipe.batch_size, options.lr or recipe.lr),
+        digits=data.MNIST(options.root, subset=options.quick),
+        held_out=data.MNIST(options.root, train=False, subset=options.quick),
+        model=models.LeNet(),
+    )
     print(
-        f"LeNet ({_parameters(model):,} parameters) learns from {len(digits):,} MNIST digits and is tested on "
-        f"{len(held_out):,} others; source: {digits.source}; seed {options.seed}"
+        f"LeNet ({demo.parameters:,} parameters) learns from {len(demo.digits):,} MNIST digits and is tested on "
+        f"{len(demo.held_out):,} others; source: {demo.digits.source}; seed {demo.seed}"
     )
     try:
-        history = _train(model, digits, held_out, recipe, options.seed, weights)
-        result = train.evaluate(model, _in_order(held_out))
-        print(f"\ntest error {100 * result.error:.2f} % ({len(result.wrong):,} of {len(held_out):,}), ", end="")
+        with contextlib.ExitStack() as stack:
+            # The products of so small a network gain little from a second BLAS thread, and lose much on a busy machine.
+            with contextlib.suppress(MissingExtraError):
+                stack.enter_context(kernels.blas_threads(1))
+            history = _train(demo)
+            result = train.evaluate(demo.model, demo.held_out_batches())
+        print(f"\ntest error {100 * result.error:.2f} % ({len(result.wrong):,} of {len(demo.held_out):,}), ", end="")
         print(f"trained in {history.seconds:.1f} s at {history.images_per_second:,.0f} images/s\n")
-        print(result.confusion().table())
-        _show(options, recipe, model, history, result, digits, held_out)
+        print(result.confusion().table(), end="\n\n")
+        _write_results(demo, history, result, options.command_line)
     except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(f"{stop or 'training was complete'}; the weights are in {weights}") from None
+        raise KeyboardInterrupt(f"{str(stop) or 'training was complete'}; the weights are in {demo.weights}") from None
     return 0
 
 
-def _train(
-    model: nn.Module, digits: data.MNIST, held_out: data.MNIST, recipe: Recipe, seed: int, weights: Path
-) -> train.History:
+def _train(demo: _Demo) -> train.History:
     """Fit the model; its weights are written after each epoch, and on Ctrl-C."""
-    batches = data.DataLoader(digits, recipe.batch_size, shuffle=True)
-    optimizer = optim.SGD(model.parameters(), lr=recipe.lr, momentum=0.9, weight_decay=5e-4)
+    recipe, model = demo.recipe, demo.model
+    batches = data.DataLoader(demo.digits, recipe.batch_size, shuffle=True)
+    optimizer = optim.SGD(model.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
     schedule = optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.lr, epochs=recipe.epochs, steps_per_epoch=len(batches), cycle_momentum=False
     )
 
     def checkpoint(history: train.History) -> None:
+        epoch, normalization = len(history.epochs), demo.digits.normalization
         train.save_checkpoint(
-            weights, model, optimizer, epoch=len(history.epochs), normalization=digits.normalization, seed=seed
+            demo.weights, model, optimizer, epoch=epoch, normalization=normalization, seed=demo.seed
         )
 
-    with contextlib.ExitStack() as stack:
-        # The products of so small a network gain little from a second BLAS thread, and lose much to it on a busy machine.
-        with contextlib.suppress(MissingExtraError):
-            stack.enter_context(kernels.blas_threads(1))
-        return train.fit(
-            model,
-            batches,
-            _in_order(held_out),
-            epochs=recipe.epochs,
-            optimizer=optimizer,
-            scheduler=schedule,
-            checkpoint=checkpoint,
-        )
+    return train.fit(
+        model,
+        batches,
+        demo.held_out_batches(),
+        epochs=recipe.epochs,
+        optimizer=optimizer,
+        scheduler=schedule,
+        checkpoint=checkpoint,
+    )
 
 
-def _in_order(digits: data.MNIST) -> data.DataLoader:
-    return data.DataLoader(digits, batch_size=500)
-
-
-def _parameters(model: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
-def _show(
-    options: argparse.Namespace,
-    recipe: Recipe,
-    model: nn.Module,
-    history: train.History,
-    result: train.Evaluation,
-    digits: data.MNIST,
-    held_out: data.MNIST,
-) -> None:
+def _write_results(demo: _Demo, history: train.History, result: train.Evaluation, command_line: str) -> None:
     """Write the graph, the curves and the report, and list the files; a line for each that an extra is missing for."""
-    files, notes = [options.out / "lenet.safetensors"], []
-    images, labels = next(iter(data.DataLoader(digits, recipe.batch_size)))
-    graph, note = _draw(cross_entropy(model(images), labels), options.out / "graph.svg", "LeNet")
+    files, notes, drawings = [demo.weights], [], {}
+    images, labels = next(iter(data.DataLoader(demo.digits, demo.recipe.batch_size)))
+    graph, note = _draw(cross_entropy(demo.model(images), labels), demo.out / "graph.svg", "LeNet")
     files.append(graph)
-    notes += [note] if note else []
-    curves = options.out / "curves.svg"
+    if note:
+        notes.append(note)
+    else:
+        drawings["graph"] = graph.read_text(encoding="utf-8")
+    curves = demo.out / "curves.svg"
     try:
         train.save_curves(curves, history)
         files.append(curves)
+        drawings["curves"] = curves.read_text(encoding="utf-8")
     except MissingExtraError as error:
         notes.append(f"no {curves}: {error}")
-    report = train.Report(
-        title="LeNet on MNIST",
-        subtitle=f"Trained on {len(digits):,} handwritten digits, tested on {len(held_out):,} that it had never seen.",
-        figures={
-            "test error": f"{100 * result.error:.2f} %",
-            "wrong": f"{len(result.wrong):,} of {len(held_out):,}",
-            "epochs": str(recipe.epochs),
-            "training": f"{history.seconds:.0f} s",
-            "images a second": f"{history.images_per_second:,.0f}",
-            "parameters": f"{_parameters(model):,}",
-        },
-        evaluation=result,
-        images=held_out.images,
-        names=[str(digit) for digit in range(10)],
-        environment=_facts(options, recipe, digits),
-        curves=curves.read_text(encoding="utf-8") if curves in files else None,
-        graph=graph.read_text(encoding="utf-8") if graph.suffix == ".svg" else None,
-        notes=notes,
-    )
-    train.save_report(options.out / "report.html", report)
-    files.append(options.out / "report.html")
-    print()
+    files.append(demo.out / "report.html")
+    train.save_report(files[-1], _report(demo, history, result, command_line, drawings, notes))
     for file in files:
         print(f"{file}  ({file.stat().st_size / 1000:,.0f} kB)")
     for note in notes:
         print(note)
 
 
-def _facts(options: argparse.Namespace, recipe: Recipe, digits: data.MNIST) -> dict[str, str]:
-    """What one needs to get the same result again."""
-    return {
-        "command": options.command_line,
-        "training": f"{recipe.epochs} epochs, batches of {recipe.batch_size}, SGD with momentum 0.9 and weight decay 0.0005, "
-        f"one-cycle learning rate up to {recipe.lr:g}",
-        "data": f"{digits.source}; pixels scaled as {digits.normalization!r}",
-        "seed": str(options.seed),
-        **train.environment(),
-    }
+def _report(
+    demo: _Demo,
+    history: train.History,
+    result: train.Evaluation,
+    command_line: str,
+    drawings: Mapping[str, str],
+    notes: Sequence[str],
+) -> train.Report:
+    """Put together what the report tells."""
+    recipe, digits, held_out = demo.recipe, demo.digits, demo.held_out
+    return train.Report(
+        title="LeNet on MNIST",
+        subtitle=f"Trained on {len(digits):,} handwritten digits, tested on {len(held_out):,} that it had never seen.",
+        figures={
+            "test error": f"{100 * result.error:.2f} %",
+            f"wrong of {len(held_out):,}": f"{len(result.wrong):,}",
+            "epochs": str(recipe.epochs),
+            "training": f"{history.seconds:.0f} s",
+            "images a second": f"{history.images_per_second:,.0f}",
+            "parameters": f"{demo.parameters:,}",
+        },
+        evaluation=result,
+        images=held_out.images,
+        names=[str(digit) for digit in range(10)],
+        environment={
+            "command": command_line,
+            "training": str(recipe),
+            "data": f"{digits.source}; pixels scaled as {digits.normalization!r}",
+            "seed": str(demo.seed),
+            **train.environment(),
+        },
+        curves=drawings.get("curves"),
+        graph=drawings.get("graph"),
+        notes=notes,
+    )
 
 
 def _draw(loss: Tensor, path: Path, title: str) -> tuple[Path, str]:
@@ -315,7 +342,7 @@ def _verify(options: argparse.Namespace) -> int:
     """Check every op; its table goes to stdout."""
     from . import verify  # a thousand cases, which nobody else needs
 
-    return 0 if verify.run(full=options.full, stream=sys.stdout) else 1
+    return 0 if verify.run(full=options.full, stream=sys.stdout, html=options.html) else 1
 
 
 def _version(options: argparse.Namespace) -> int:

@@ -270,7 +270,11 @@ def pool(x=X, kernel_size=3, **options):
             "conv_transpose2d: output_padding 2 along the width must be smaller than the stride 2",
         ),
         (lambda: transpose(padding="same"), ArgumentError, 'conv_transpose2d: padding="same" is not defined'),
-        (lambda: transpose(groups=4), ArgumentError, "conv_transpose2d: groups 4 does not divide out_channels 6"),
+        (
+            lambda: transpose(groups=4),
+            ArgumentError,
+            "conv_transpose2d: groups 4 does not divide the input's 6 channels = 1 * 4 + 2: choose one of [1, 2, 3, 6]",
+        ),
         (
             lambda: transpose((2, 6, 1, 5), padding=2),
             ShapeError,

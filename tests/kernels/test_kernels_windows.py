@@ -114,3 +114,15 @@ def test_the_mean_of_many_float32_is_accurate():
     x = np.full((1, 1, 1024, 1024), 1.1, np.float32)
     y = run("adaptive_avg_pool", "numpy", x, (1, 1))
     assert abs(float(y.item()) - float(np.float32(1.1))) < 2e-7
+
+
+def test_many_planes_of_one_window():
+    """10,000 positions in an array that ends in axes of size 1, where NumPy's unravel_index goes wrong."""
+    x = array(np.random.default_rng(0), (10_000, 1, 2, 3))
+    y, indices = run("adaptive_max_pool", "numpy", x, (1, 1))
+    np.testing.assert_array_equal(indices.ravel(), x.reshape(10_000, 6).argmax(1))
+    x = np.zeros((10_000, 1, 2, 3))
+    x[np.arange(10_000), 0, np.arange(10_000) % 2, np.arange(10_000) % 3] = 1
+    y, indices = run("stochastic_pool", "numpy", x, np.full((10_000, 1, 1, 1), 0.5), PoolGeometry.of(x.shape, (2, 3)))
+    assert (y == 1).all()
+    np.testing.assert_array_equal(indices.ravel(), x.reshape(10_000, 6).argmax(1))

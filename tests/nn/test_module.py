@@ -111,6 +111,9 @@ def test_delete():
     assert not hasattr(net, "first")
     net.register_buffer("cache", tg.zeros(1))
     assert "cache" in net.state_dict(), "it was not persistent before; that must not stick to the name"
+    net.register_buffer("other", tg.zeros(1), persistent=False)
+    net.other = nn.Parameter(tg.zeros(1))
+    assert "other" in net.state_dict()
     net.plain = 1
     del net.plain
     with pytest.raises(AttributeError):
@@ -130,6 +133,9 @@ def test_assigning_before_init():
     for part in (nn.Parameter(tg.ones(1)), nn.ReLU()):
         with pytest.raises(ArgumentError, match=r"Forgot\.part was assigned before .* call super\(\).__init__\(\) first"):
             Forgot(part)
+    for register in ("register_parameter", "register_buffer", "add_module"):
+        with pytest.raises(ArgumentError, match=r"Forgot\.b was assigned before"):
+            getattr(Forgot(3), register)("b", None)
     forgot = Forgot(3)  # a plain attribute does no harm yet, the call does
     with pytest.raises(AttributeError, match=r"its __init__ has not called super\(\).__init__\(\)"):
         forgot(1)

@@ -122,13 +122,13 @@ def test_gains(name, param, gain):
 
 
 def test_kaiming_keeps_the_variance_of_a_deep_relu_network():
-    """What the scheme is for: ten layers of ReLU leave the mean square of the signal near where it was."""
+    """What the scheme is for: ten layers of ReLU leave the size of the signal; with gain 1 it would be 2^-10 of it."""
     x = tg.randn(500, 300)
     before = (x.numpy() ** 2).mean()
     for _ in range(10):
         x = (x @ init.kaiming_normal_(tg.empty(300, 300), nonlinearity="relu").T).relu()
     # E[relu(y)^2] = Var y / 2, and Var y = 2 E[x^2]
-    np.testing.assert_allclose((x.numpy() ** 2).mean(), before, rtol=0.3)
+    assert before / 3 < (x.numpy() ** 2).mean() < before * 3
 
 
 def test_empty_weights_are_left_alone():

@@ -342,6 +342,16 @@ def test_class_losses_pass_every_setting(reduction):
     np.testing.assert_allclose(values(nn.NLLLoss(**settings)(tg.tensor(log_p), target)), expected, rtol=1e-6)
 
 
+def test_binary_cross_entropy_passes_its_weights():
+    x, y = tg.randn(4, 3, dtype=np.float64), tg.rand(4, 3, dtype=np.float64)
+    weight, pos_weight = tg.tensor([1.0, 2.0, 3.0]), tg.tensor([0.5, 1.0, 4.0])
+    p, b = 1 / (1 + np.exp(-x.numpy())), y.numpy()
+    expected = weight.numpy() * -(pos_weight.numpy() * b * np.log(p) + (1 - b) * np.log(1 - p))
+    layer = nn.BCEWithLogitsLoss(weight, "sum", pos_weight)
+    np.testing.assert_allclose(layer(x, y).item(), expected.sum(), rtol=1e-6)
+    assert list(layer.state_dict()) == ["weight", "pos_weight"]
+
+
 def test_label_smoothing():
     x, target = tg.randn(5, 3, dtype=np.float64), tg.tensor([0, 2, 1, 1, 2])
     log_p = values(F.log_softmax(x, 1))

@@ -17,8 +17,8 @@ second, and compiling a kernel for the first time longer (the result is kept on 
 array is large enough to win the time back. The choice looks at sizes only: equal inputs give equal bits.
 
 What is compiled is what gained by it: max pooling, its scatter and gather, sums, batch and local response
-normalisation, the error function. Convolution is not: three quarters of its time are BLAS's, and compiled loops to gather and scatter the
-columns were no faster than NumPy's copies of a channels-last view.
+normalisation, the error function. Convolution is not: three quarters of its time are BLAS's, and compiled loops to
+gather and scatter the columns were no faster than NumPy's copies of a channels-last view.
 """
 
 from __future__ import annotations

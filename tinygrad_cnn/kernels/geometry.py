@@ -414,17 +414,15 @@ def _windows_that_fit(
     room = size + before + after - span
     if size < 1:
         raise ShapeError(f"{op}: input {axis} is {size}, but only the batch may be empty: give at least 1")
-    if room < 0:
+    out = (-(-room // stride) if ceil_mode else room // stride) + 1
+    if room < 0 and not (ceil_mode and out >= 1):  # in ceil mode even the first window may hang over the edge
         culprit = f"kernel {axis} {kernel}" + (f" or dilation {dilation}" if dilation > 1 else "")
         raise ShapeError(
             f"{op}: input {axis} {size} + padding {before} + {after} is smaller than the kernel's reach "
             f"{span} = {dilation} * ({kernel} - 1) + 1: enlarge the input or the padding, or lessen {culprit}"
         )
-    if not ceil_mode:
-        return room // stride + 1
-    out = -(-room // stride) + 1
     # The last window must start inside the input or the padding before it, not in the padding after.
-    return out - 1 if (out - 1) * stride >= size + before else out
+    return out - 1 if ceil_mode and (out - 1) * stride >= size + before else out
 
 
 def _transposed_size(

@@ -14,7 +14,7 @@ from itertools import product
 
 import numpy as np
 
-from .arrays import Array, Indices
+from .arrays import Array, Indices, unravel
 from .numpy_reduce import accurate_sum
 
 Sizes = tuple[int, ...]
@@ -89,10 +89,10 @@ def adaptive_max_pool(x: Array, out_size: Sizes) -> tuple[Array, Indices]:
         flat = inside.reshape(*x.shape[:2], math.prod(inside.shape[2:]))
         best = flat.argmax(axis=2)  # the first of equal ones, and of NaNs
         y[:, :, *output] = np.take_along_axis(flat, best[:, :, None], axis=2)[:, :, 0]
-        places = np.unravel_index(best, inside.shape[2:])
-        indices[:, :, *output] = np.ravel_multi_index(
-            tuple(window.start + place for window, place in zip(windows, places, strict=True)), in_size
-        )
+        position = np.zeros(best.shape, np.int64)
+        for window, place, size in zip(windows, unravel(best, inside.shape[2:]), in_size, strict=True):
+            position = position * size + window.start + place
+        indices[:, :, *output] = position
     return y, indices
 
 

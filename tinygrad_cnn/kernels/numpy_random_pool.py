@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from .arrays import Array, Indices
+from .arrays import Array, Indices, unravel
 from .geometry import PoolGeometry
 from .numpy_fold import unfold
 from .numpy_pool import max_pool, pool_gather
@@ -83,7 +83,7 @@ def stochastic_pool(x: Array, draws: Array, geometry: PoolGeometry) -> tuple[Arr
 def _plane_positions(tap: Indices, geometry: PoolGeometry) -> Indices:
     """Turn the number of a tap in each window into a flat position in the plane."""
     flat = np.zeros(tap.shape, np.int64)
-    for axis, along in enumerate(np.unravel_index(tap, geometry.kernel_size)):
+    for axis, along in enumerate(unravel(tap, geometry.kernel_size)):
         shape = [1] * geometry.dims
         shape[axis] = -1
         start = np.arange(geometry.out_size[axis]) * geometry.stride[axis] - geometry.padding[axis][0]

@@ -15,21 +15,23 @@ n - 1/2. Output i looks at the input coordinate
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from fractions import Fraction
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
 from .arrays import Array, Indices
 
-_CUBIC = -0.75
+CUBIC = -0.75
 """Keys' parameter a, in PyTorch (and OpenCV)."""
 _CUBIC_ANTIALIAS = -0.5
 """The same for antialiasing, where PyTorch follows Pillow."""
+_FEW = 64
+"""Up to how many terms a plain float32 sum is accurate to a few units in the last place."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Taps:
     """A sparse matrix, row by row: ``y[i] = sum over k of weight[i, k] * x[index[i, k]]``.
 
@@ -51,6 +53,7 @@ class Taps:
         """The number of outputs."""
         return len(self.index)
 
+    @cached_property
     def transposed(self) -> Taps:
         """The transposed matrix: for each input the outputs that read it, with the same weights."""
         row, tap = np.nonzero(self.weight)
@@ -82,16 +85,18 @@ def resample(x: Array, axis: int, taps: Taps) -> Array:
         Its size along the axis is ``taps.outputs``; in the dtype of `x`.
     """
     along = (-1,) + (1,) * (x.ndim - 1 - axis)
+    total = x.dtype if taps.index.shape[1] <= _FEW else np.result_type(x.dtype, np.float64)
     y: Array | None = None
-    for index, weight in zip(taps.index.T, taps.weight.T.astype(x.dtype), strict=True):
-        term = np.take(x, index, axis)
+    for index, weight in zip(taps.index.T, taps.weight.T.astype(total), strict=True):
+        term = np.take(x, index, axis).astype(total, copy=False)
         if (weight != 1).any():
             term *= weight.reshape(along)
         y = term if y is None else np.add(y, term, out=y)
     assert y is not None
-    return y
+    return y.astype(x.dtype, copy=False)
 
 
+@lru_cache(maxsize=128)
 def taps_for(
     mode: str, size: int, outputs: int, align_corners: bool = False, scale: float | None = None, antialias: bool = False
 ) -> Taps:
@@ -113,25 +118,28 @@ def taps_for(
     -------
     Taps
     """
-    step = Fraction(size, outputs) if scale is None else 1 / scale
+    i = np.arange(outputs)
     if mode == "nearest":
-        return _nearest(size, [math.floor(i * step if scale is None else i / scale) for i in range(outputs)])
+        # Where the size stays or doubles, PyTorch goes by the sizes (for images; for signals and volumes only backward).
+        scale = None if outputs in (size, 2 * size) else scale
+        return _nearest(size, i * size // outputs if scale is None else np.floor(i / scale))
     if mode == "nearest-exact":
-        return _nearest(size, [math.floor((i + Fraction(1, 2)) * step) for i in range(outputs)])
+        return _nearest(size, (2 * i + 1) * size // (2 * outputs) if scale is None else np.floor((i + 0.5) / scale))
     if mode == "area":
         return _area(size, outputs)
+    step = size / outputs if scale is None else 1 / scale
     if align_corners:
-        step = Fraction(size - 1, outputs - 1) if outputs > 1 else Fraction(0)
+        step = (size - 1) / (outputs - 1) if outputs > 1 else 0.0
+    if size == outputs and (antialias or mode == "linear"):
+        return _nearest(size, i)
     if antialias:
-        return _antialiased(mode, size, outputs, float(step))
-    if mode == "linear" and size == outputs:
-        return _nearest(size, range(outputs))
-    at = np.arange(outputs) * float(step) if align_corners else (np.arange(outputs) + 0.5) * float(step) - 0.5
+        return _antialiased(mode, size, outputs, step)
+    at = i * step if align_corners else (i + 0.5) * step - 0.5
     return _linear(size, at) if mode == "linear" else _cubic(size, at)
 
 
-def _nearest(size: int, positions: list[int] | range) -> Taps:
-    index = np.minimum(np.array(positions, np.int64), size - 1)[:, None]
+def _nearest(size: int, positions: Array) -> Taps:
+    index = np.minimum(positions.astype(np.int64), size - 1)[:, None]
     return Taps(index, np.ones(index.shape), size)
 
 
@@ -157,11 +165,11 @@ def _cubic(size: int, at: Array) -> Taps:
     """Weigh the four neighbours by Keys' kernel; outside, the pixel at the edge stands for those that are not there."""
     first = np.floor(at).astype(np.int64)
     offsets = np.arange(-1, 3)
-    weight = cubic_kernel((at - first)[:, None] - offsets, _CUBIC)
+    weight = cubic_kernel((at - first)[:, None] - offsets)
     return Taps(np.clip(first[:, None] + offsets, 0, size - 1), weight, size)
 
 
-def cubic_kernel(t: Array, a: float = _CUBIC) -> Array:
+def cubic_kernel(t: Array, a: float = CUBIC) -> Array:
     """Compute Keys' piecewise cubic with support (-2, 2): 1 at 0, 0 at the other integers, smooth to the first derivative.
 
     References
@@ -169,9 +177,17 @@ def cubic_kernel(t: Array, a: float = _CUBIC) -> Array:
     Keys 1981, "Cubic convolution interpolation for digital image processing", equation 15 (with a = -1/2).
     """
     t = np.abs(t)
-    near = ((a + 2) * t - (a + 3)) * t * t + 1
-    far = ((t - 5) * t + 8) * a * t - 4 * a
-    return np.where(t < 1, near, np.where(t < 2, far, 0.0))
+    return np.where(t < 1, cubic_near(t, a), np.where(t < 2, cubic_far(t, a), 0.0))
+
+
+def cubic_near(t: Any, a: float = CUBIC) -> Any:
+    """Compute the piece of Keys' kernel for distances from 0 to 1; of arrays, or anything else that multiplies."""
+    return ((a + 2) * t - (a + 3)) * t * t + 1
+
+
+def cubic_far(t: Any, a: float = CUBIC) -> Any:
+    """Compute the piece for distances from 1 to 2."""
+    return ((t - 5) * t + 8) * t * a - 4 * a
 
 
 def _antialiased(mode: str, size: int, outputs: int, step: float) -> Taps:

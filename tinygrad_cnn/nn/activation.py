@@ -53,8 +53,7 @@ class LeakyReLU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Elementwise."""
-        y = F.leaky_relu(input, self.negative_slope)
-        return input.copy_(y) if self.inplace else y
+        return F.leaky_relu(input, self.negative_slope, self.inplace)
 
     def extra_repr(self) -> str:
         return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")

@@ -62,9 +62,14 @@ class _Conv(Module):
         padding_pairs(name, padding, (1,) * dims, self.kernel_size, self.stride, self.dilation)
         self.padding = _as_shown(padding, dims)
         self.padding_mode = padding_mode
-        self.weight = Parameter(empty(out_channels, in_channels // groups, *self.kernel_size))
+        self.output_padding = (0,) * dims  # only a transposed convolution has another
+        self.weight = Parameter(empty(*self._channels_of_weight(), *self.kernel_size))
         self.register_parameter("bias", Parameter(empty(out_channels)) if bias else None)
         self.reset_parameters()
+
+    def _channels_of_weight(self) -> tuple[int, int]:
+        """The first two sizes of the weight."""
+        return self.out_channels, self.in_channels // self.groups
 
     def reset_parameters(self) -> None:
         """Draw the initial values anew."""
@@ -92,6 +97,8 @@ class _Conv(Module):
             shown.append(f"padding={self.padding}")
         if self.dilation != (1,) * self._dims:
             shown.append(f"dilation={self.dilation}")
+        if self.output_padding != (0,) * self._dims:
+            shown.append(f"output_padding={self.output_padding}")
         if self.groups != 1:
             shown.append(f"groups={self.groups}")
         if self.bias is None:

@@ -1,4 +1,4 @@
-"""Looking at, and changing, the gradients that pass through a module.
+"""Hooks: looking at, and changing, the gradients that pass through a module; and weights computed before each call.
 
 A backward hook sees the gradients of all inputs of a module at once, next to those of its outputs. The tensors' own
 hooks cannot give that: an input's gradient is the sum over everybody who used it, of which the module's share is one
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..autograd.function import Array, Function
-from ..errors import ArgumentError
+from ..errors import ArgumentError, AutogradError
 from ..tensor import Tensor
 
 if TYPE_CHECKING:
@@ -26,6 +26,33 @@ if TYPE_CHECKING:
 
 Gradients = tuple[Tensor | None, ...]
 BackwardHook = Callable[["Module", Gradients, Gradients], Any]
+
+
+class ComputesWeight:
+    """A forward pre-hook that computes a weight of its module from other parameters, before every call.
+
+    Parameters
+    ----------
+    name : str
+        Of the attribute that it sets; `Module` leaves its history behind when it is copied or pickled.
+
+    Attributes
+    ----------
+    what : str
+        The function that put the hook there, for messages: ``"weight_norm"``.
+    """
+
+    what: str
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def compute(self, module: "Module", training: bool) -> Tensor:
+        """The weight."""
+        raise AutogradError(f"{type(self).__name__} computes nothing: define compute(self, module, training)")
+
+    def __call__(self, module: "Module", args: tuple[Any, ...]) -> None:
+        setattr(module, self.name, self.compute(module, module.training))
 
 
 class Gate(Function):

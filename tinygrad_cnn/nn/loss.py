@@ -1,4 +1,8 @@
-"""Losses as modules: the function with its options filled in, called as ``criterion(output, target)``."""
+"""Losses as modules: the function with its options filled in, called as ``criterion(output, target)``.
+
+Here are those against classes and the common ones; the other families are in `loss_regression`, `loss_binary`,
+`loss_margin` and `rbf`, as the functions are.
+"""
 
 from ..errors import ArgumentError
 from ..tensor import Tensor
@@ -6,17 +10,20 @@ from . import functional as F
 from .module import Module
 
 
-class _Loss(Module):
+class Loss(Module):
     """A loss with a reduction over its elements."""
+
+    reductions: tuple[str, ...] = ("mean", "sum", "none")
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
-        if reduction not in ("mean", "sum", "none"):
-            raise ArgumentError(f"{type(self).__name__}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+        if reduction not in self.reductions:
+            choices = f"{', '.join(map(repr, self.reductions[:-1]))} or {self.reductions[-1]!r}"
+            raise ArgumentError(f"{type(self).__name__}: reduction must be {choices}, got {reduction!r}")
         self.reduction = reduction
 
 
-class _ClassLoss(_Loss):
+class _ClassLoss(Loss):
     """A loss against class indices, with a weight for each class."""
 
     weight: Tensor | None
@@ -86,7 +93,62 @@ class NLLLoss(_ClassLoss):
         return F.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
 
 
-class MSELoss(_Loss):
+class FocalLoss(Loss):
+    """Cross-entropy that counts well-classified samples less, -alpha[target] (1 - p)^gamma log p; see `functional.focal_loss`.
+
+    Parameters
+    ----------
+    gamma : float
+        The focusing parameter, 0 or more; 0 gives the cross-entropy.
+    alpha : Tensor, shape (c,), optional
+        A factor for each class.
+    ignore_index : int
+        Samples with this target count nothing.
+    reduction : {"mean", "sum", "none"}
+
+    References
+    ----------
+    Lin, Goyal, Girshick, He, Dollar 2017, "Focal loss for dense object detection".
+    """
+
+    alpha: Tensor | None
+
+    def __init__(
+        self, gamma: float = 2.0, alpha: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
+    ) -> None:
+        super().__init__(reduction)
+        self.gamma = gamma
+        self.register_buffer("alpha", alpha)
+        self.ignore_index = ignore_index
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Scores ``(n, c, ...)`` and classes ``(n, ...)`` to the loss."""
+        return F.focal_loss(input, target, self.gamma, self.alpha, self.ignore_index, self.reduction)
+
+
+class KLDivLoss(Loss):
+    """Kullback-Leibler divergence of the target distribution from the predicted one, target (log target - input), in nats.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "batchmean", "none"}
+        "batchmean" is the mean divergence of a batch; "mean" divides by the number of elements.
+    log_target : bool
+        Whether the target holds log-probabilities.
+    """
+
+    reductions = ("mean", "sum", "batchmean", "none")
+
+    def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
+        super().__init__(reduction)
+        self.log_target = log_target
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Log-probabilities, and probabilities of one shape, to the loss."""
+        return F.kl_div(input, target, self.reduction, self.log_target)
+
+
+class MSELoss(Loss):
     """Squared error, (input - target)^2; both in one shape.
 
     Parameters
@@ -99,7 +161,7 @@ class MSELoss(_Loss):
         return F.mse_loss(input, target, self.reduction)
 
 
-class L1Loss(_Loss):
+class L1Loss(Loss):
     """Absolute error, the size of input - target; both in one shape.
 
     Parameters
@@ -112,18 +174,28 @@ class L1Loss(_Loss):
         return F.l1_loss(input, target, self.reduction)
 
 
-class BCEWithLogitsLoss(_Loss):
+class BCEWithLogitsLoss(Loss):
     """Cross-entropy of sigmoid(input) with targets between 0 and 1, in nats; without overflow.
 
     Parameters
     ----------
+    weight : Tensor, broadcast to the input, optional
+        How much each element counts.
     reduction : {"mean", "sum", "none"}
-        By name only: PyTorch has other arguments before it.
+    pos_weight : Tensor, broadcast to the input, optional
+        How much a positive target counts against a negative one.
     """
 
-    def __init__(self, *, reduction: str = "mean") -> None:
+    weight: Tensor | None
+    pos_weight: Tensor | None
+
+    def __init__(
+        self, weight: Tensor | None = None, reduction: str = "mean", pos_weight: Tensor | None = None
+    ) -> None:
         super().__init__(reduction)
+        self.register_buffer("weight", weight)
+        self.register_buffer("pos_weight", pos_weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Scores and targets of one shape to the loss."""
-        return F.binary_cross_entropy_with_logits(input, target, self.reduction)
+        return F.binary_cross_entropy_with_logits(input, target, self.weight, self.reduction, self.pos_weight)

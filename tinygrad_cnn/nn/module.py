@@ -28,7 +28,7 @@ from numpy.typing import DTypeLike
 from ..autograd.mode import STATE, is_grad_enabled, no_grad
 from ..errors import ArgumentError, AutogradError, CheckpointError, DTypeError, TinygradError
 from ..tensor import Array, HookHandle, Tensor, as_array
-from .hooks import BackwardHook, ModuleTap
+from .hooks import BackwardHook, ComputesWeight, ModuleTap
 from .parameter import Parameter, clear_gradients
 
 Member = TypeVar("Member")
@@ -132,7 +132,6 @@ class Module:
             object.__delattr__(self, name)
         else:
             del registry[name]
-            self._unsaved_buffers.discard(name)
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self._parameters, *self._buffers, *self._modules})
@@ -157,7 +156,6 @@ class Module:
         for other in ("_parameters", "_modules", "_buffers"):
             if other != kind:
                 self.__dict__[other].pop(name, None)
-        self._unsaved_buffers.discard(name)
 
     def _refuse_before_init(self, name: str) -> None:
         if "_modules" not in self.__dict__:
@@ -165,14 +163,14 @@ class Module:
                 f"{type(self).__name__}.{name} was assigned before Module.__init__ had run: call super().__init__() first"
             )
 
-    def _refuse_name(self, name: str, registry: Mapping[str, Any]) -> None:
+    def _refuse_name(self, name: str, kind: str) -> None:
         self._refuse_before_init(name)
         if not isinstance(name, str) or not name or "." in name:
             raise ArgumentError(
                 f"{type(self).__name__}: {name!r} cannot name a part: use a string without dots, which separate the steps "
                 "of a path such as 'features.3.weight'"
             )
-        if hasattr(self, name) and name not in registry:
+        if hasattr(self, name) and name not in self.__dict__[kind]:
             raise ArgumentError(f"{type(self).__name__} already has an attribute {name!r}: `del` it first, or use another")
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
@@ -183,7 +181,7 @@ class Module:
         ArgumentError
             For a name that is taken or holds a dot, and for anything but a `Parameter`.
         """
-        self._refuse_name(name, self._parameters if "_parameters" in self.__dict__ else {})
+        self._refuse_name(name, "_parameters")
         if param is not None and not isinstance(param, Parameter):
             raise ArgumentError(
                 f"register_parameter({name!r}): expected a Parameter or None, got {type(param).__name__}; wrap it in "
@@ -203,7 +201,7 @@ class Module:
         persistent : bool
             Whether `state_dict` contains it.
         """
-        self._refuse_name(name, self._buffers if "_buffers" in self.__dict__ else {})
+        self._refuse_name(name, "_buffers")
         if tensor is not None and not isinstance(tensor, Tensor):
             raise ArgumentError(f"register_buffer({name!r}): expected a Tensor or None, got {type(tensor).__name__}")
         self._buffers[name] = tensor
@@ -211,7 +209,7 @@ class Module:
 
     def add_module(self, name: str, module: "Module | None") -> None:
         """Add a submodule under a name, as assignment does."""
-        self._refuse_name(name, self._modules if "_modules" in self.__dict__ else {})
+        self._refuse_name(name, "_modules")
         if module is not None and not isinstance(module, Module):
             raise ArgumentError(f"add_module({name!r}): expected a Module or None, got {type(module).__name__}")
         self._modules[name] = module
@@ -333,8 +331,9 @@ class Module:
         """
         state: OrderedDict[str, Tensor] = OrderedDict()
         for path, module in self.named_modules(remove_duplicate=False):
-            for name, tensor in (*module._parameters.items(), *module._buffers.items()):
-                if tensor is not None and name not in module._unsaved_buffers:
+            saved = [item for item in module._buffers.items() if item[0] not in module._unsaved_buffers]
+            for name, tensor in (*module._parameters.items(), *saved):
+                if tensor is not None:
                     state[prefix + _join(path, name)] = tensor if keep_vars else tensor.detach()
         return state
 
@@ -523,8 +522,11 @@ class Module:
         return [(name, repr(module)) for name, module in self._modules.items()]
 
     def __getstate__(self) -> dict[str, Any]:
+        # A weight that a hook computes before every call has a history, which leads to the original's parameters.
+        names = [hook.name for hook in self._forward_pre_hooks if isinstance(hook, ComputesWeight)]
+        computed = {name: self.__dict__[name].detach().clone() for name in names if name in self.__dict__}
         # The known paths are by id, which means nothing in a copy.
-        return {**self.__dict__, "_paths": {}}
+        return {**self.__dict__, **computed, "_paths": {}}
 
 
 def _join(path: str, name: str) -> str:

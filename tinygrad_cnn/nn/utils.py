@@ -1,4 +1,4 @@
-"""Helpers around a training step: limits on gradients, and all parameters as one vector."""
+"""Helpers around a training step: limits on gradients, all parameters as one vector, and normalized weights."""
 
 import math
 from collections.abc import Iterable
@@ -9,6 +9,18 @@ from ..autograd.mode import no_grad
 from ..errors import ArgumentError, AutogradError, ShapeError
 from ..ops import cat
 from ..tensor import Array, Tensor
+from .reparametrize import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
+
+__all__ = [
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "parameters_to_vector",
+    "remove_spectral_norm",
+    "remove_weight_norm",
+    "spectral_norm",
+    "vector_to_parameters",
+    "weight_norm",
+]
 
 
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:

@@ -471,8 +471,9 @@ class Remainder(Function):
     """
 
     def forward(self, a: Array, b: Array) -> Array:
-        self.save_for_backward(np.floor_divide(a, b))
-        return np.remainder(a, b)
+        with np.errstate(all="ignore"):
+            self.save_for_backward(np.floor_divide(a, b))
+            return np.remainder(a, b)
 
     def backward(self, gy: Tensor) -> Any:
         (quotient,) = self.saved

@@ -78,9 +78,14 @@ def _constant_weight(name: str, x: Tensor, weight: TensorLike, what: str = "weig
 
 
 def _finished(name: str, losses: Tensor, coefficient: Array, reduction: str, unbatched: bool) -> Tensor:
-    """The reduction in which the mean is over the weights of the samples; NaN where they add up to nothing."""
+    """The reduction in which the mean is over the weights of the samples.
+
+    Where they add up to nothing it is 0 / 0, NaN, but as in PyTorch with a gradient of 0: a batch in which all is to be
+    ignored does no harm.
+    """
     if reduction == "mean":
-        return losses.sum() / float(coefficient.sum(dtype=np.float64))
+        total = float(coefficient.sum(dtype=np.float64))
+        return losses.sum() / total if total else losses.sum() * 0 + math.nan
     return reduced(name, losses.squeeze(0) if unbatched else losses, reduction)
 
 
@@ -274,7 +279,7 @@ def focal_loss(
     >>> import tinygrad_cnn as tg
     >>> scores = tg.tensor([[2.0, 1.0, 0.0]])
     >>> tg.focal_loss(scores, tg.tensor([0])), tg.focal_loss(scores, tg.tensor([0]), gamma=0)
-    (tensor(0.0456), tensor(0.4076))
+    (tensor(0.0457), tensor(0.4076))
     """
     if not gamma >= 0:
         raise ArgumentError(f"focal_loss: gamma must be 0 or more, got {gamma}")

@@ -1,6 +1,6 @@
-"""Normalization: local response (AlexNet's) and batch.
+"""Normalization: local response (AlexNet's, across channels, and Caffe's, within one) and batch.
 
-Both divide by something computed from the input itself, so each rule has a second term for that dependence. It is the
+All divide by something computed from the input itself, so each rule has a second term for that dependence. It is the
 term that is easily forgotten, and that a check with weak parameters does not miss.
 """
 
@@ -14,6 +14,7 @@ from ..errors import ArgumentError, ShapeError
 from ..tensor import Tensor, TensorLike
 from ._arguments import as_float
 from .conv import channel_sum
+from .pool import avg_pool2d
 
 
 def _along_channels(vector: Any, ndim: int) -> Any:
@@ -137,24 +138,42 @@ class ChannelAffine(Function):
 
 
 def local_response_norm(
-    input: TensorLike, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+    input: TensorLike,
+    size: int,
+    alpha: float = 1e-4,
+    beta: float = 0.75,
+    k: float = 1.0,
+    *,
+    norm_region: str = "across_channels",
 ) -> Tensor:
-    """AlexNet's normalization across channels.
+    """Each value divided by the activity of its neighbours: in other channels, or around it in its own.
 
-    ``y_i = x_i / (k + alpha / size * sum of x_j^2)^beta`` with j from ``i - size // 2`` to ``i + (size - 1) // 2``.
+    Across channels (AlexNet's), ``y_i = x_i / (k + alpha / size * sum of x_j^2)^beta`` with j from ``i - size // 2`` to
+    ``i + (size - 1) // 2``, cut off at the first and last channel. Within a channel (Caffe's), the sum is over the
+    ``size`` by ``size`` pixels around a value, zeros outside the image, and alpha is divided by ``size^2``.
 
     Parameters
     ----------
-    input : Tensor, shape (n, c, ...)
+    input : Tensor, shape (n, c, ...); within a channel (n, c, h, w) or (c, h, w)
     size : int
-        The number of channels in a window.
+        The number of channels in a window, or its height and width in pixels (odd).
     alpha, beta, k : float
-        As in PyTorch and Caffe, alpha is divided by `size`. The paper's is not: its alpha = 1e-4, n = 5, k = 2 is
-        ``local_response_norm(x, 5, alpha=5e-4, beta=0.75, k=2)`` here.
+        As in PyTorch and Caffe, alpha is divided by the number of values in a window. The paper's is not: its alpha =
+        1e-4, n = 5, k = 2 is ``local_response_norm(x, 5, alpha=5e-4, beta=0.75, k=2)`` here.
+    norm_region : {"across_channels", "within_channel"}
+        Not in PyTorch; the name is Caffe's, whose k is always 1 within a channel.
+
+    Raises
+    ------
+    ShapeError
+        For too few dimensions.
+    ArgumentError
+        For a size that is not positive, or even within a channel, and for another region.
 
     References
     ----------
-    Krizhevsky, Sutskever, Hinton 2012, section 3.3.
+    Krizhevsky, Sutskever, Hinton 2012, section 3.3. Jia et al. 2014, "Caffe: convolutional architecture for fast feature
+    embedding", ``src/caffe/layers/lrn_layer.cpp``: average pooling of the squares with padding ``(size - 1) / 2``.
 
     Examples
     --------
@@ -164,11 +183,31 @@ def local_response_norm(
     tensor([0.5943, 1.1879, 1.7801, 2.3704, 2.9635, 3.5574])
     """
     x = as_float(input)
+    if norm_region not in ("across_channels", "within_channel"):
+        raise ArgumentError(
+            f"local_response_norm: norm_region must be 'across_channels' or 'within_channel', got {norm_region!r}"
+        )
+    if norm_region == "within_channel":
+        return _norm_within_channel(x, size, alpha, beta, k)
     if x.ndim < 3:
         raise ShapeError(f"local_response_norm: needs (n, c, ...) with at least 3 dimensions, got shape {x.shape}")
     if size < 1:
         raise ArgumentError(f"local_response_norm: size must be at least 1 channel, got {size}")
     return LocalResponseNorm.apply(x, size=size, alpha=alpha, beta=beta, k=k)
+
+
+def _norm_within_channel(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+    if x.ndim not in (3, 4):
+        raise ShapeError(
+            f"local_response_norm: within a channel it needs (n, c, h, w), or (c, h, w) without a batch; got shape {x.shape}"
+        )
+    if size < 1 or size % 2 == 0:
+        raise ArgumentError(
+            f"local_response_norm: within a channel the window lies around a pixel: its size must be odd and positive; got {size}"
+        )
+    # The zeros of the padding count: every window is divided by size * size.
+    energy = avg_pool2d(x * x, size, stride=1, padding=(size - 1) // 2)
+    return x * (k + alpha * energy) ** -beta
 
 
 def batch_norm(
@@ -202,6 +241,9 @@ def batch_norm(
     ------
     ShapeError
         For parameters that do not have one entry for each channel, and for a training batch with one value in a channel.
+        An empty batch is returned empty, and leaves the running statistics alone.
+    ArgumentError
+        Outside training, if there are no running statistics.
 
     References
     ----------
@@ -210,13 +252,7 @@ def batch_norm(
     x = as_float(input)
     if x.ndim < 2:
         raise ShapeError(f"batch_norm: needs (n, c, ...), got shape {x.shape}")
-    channels = x.shape[1]
-    given = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
-    for name, vector in given.items():
-        if vector is not None and vector.shape != (channels,):
-            raise ShapeError(
-                f"batch_norm: {name} has shape {vector.shape}, but the input {x.shape} has {channels} channels"
-            )
+    check_channel_vectors("batch_norm", x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     if training:
         return _batch_norm_training(x, running_mean, running_var, weight, bias, momentum, eps)
     if running_mean is None or running_var is None:
@@ -236,20 +272,33 @@ def _batch_norm_training(
     eps: float,
 ) -> Tensor:
     count = x.numel() // x.shape[1] if x.shape[1] else 0
-    if count <= 1:
+    if count == 1:
         raise ShapeError(
             f"batch_norm: in training each channel needs more than one value to have a variance, the input {x.shape} has "
-            f"{count}; use a larger batch, or eval()"
+            "one; use a larger batch, or eval()"
         )
-    if (weight is None) != (bias is None):
-        ones_or_zeros = np.full(x.shape[1], 1.0 if weight is None else 0.0, x.dtype)
-        weight = Tensor(ones_or_zeros) if weight is None else weight
-        bias = Tensor(ones_or_zeros) if bias is None else bias
+    if count == 0 or (weight is None) != (bias is None):
+        weight = Tensor(np.ones(x.shape[1], x.dtype)) if weight is None else weight
+        bias = Tensor(np.zeros(x.shape[1], x.dtype)) if bias is None else bias
+        if count == 0:
+            return ChannelAffine.apply(x, weight.to(x.dtype), bias.to(x.dtype))
     node = BatchNorm(eps=eps)
     y = node(x) if weight is None or bias is None else node(x, weight.to(x.dtype), bias.to(x.dtype))
     mean, var = node.auxiliary
-    for running, batch in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
-        if running is not None:
-            running.array[...] = (1 - momentum) * running.array + momentum * batch
-            running._wrote("batch_norm")
+    update_running("batch_norm", running_mean, mean, momentum)
+    update_running("batch_norm", running_var, var * (count / (count - 1)), momentum)
     return y
+
+
+def check_channel_vectors(op: str, x: Tensor, **vectors: Tensor | None) -> None:
+    """Refuse parameters, given by name, that do not have one entry for each channel of (n, c, ...)."""
+    for name, vector in vectors.items():
+        if vector is not None and vector.shape != (x.shape[1],):
+            raise ShapeError(f"{op}: {name} has shape {vector.shape}, but the input {x.shape} has {x.shape[1]} channels")
+
+
+def update_running(op: str, running: Tensor | None, now: Array, momentum: float) -> None:
+    """Move a running statistic towards what was just seen, in place; None is not kept."""
+    if running is not None:
+        running.array[...] = (1 - momentum) * running.array + momentum * now
+        running._wrote(op)

@@ -42,8 +42,8 @@ class ChoosingPool(Function):
         return kernels.pool_scatter(gy, indices, self.input_shapes[0][2:])
 
 
-class _PoolOp(Function):
-    """What the pools have in common: the geometry, and how they introduce themselves."""
+class WindowedPool:
+    """What the pools with windows of one size have in common, beside `Function`: how they introduce themselves."""
 
     geometry: PoolGeometry
 
@@ -64,7 +64,7 @@ class _PoolOp(Function):
         return shown
 
 
-class MaxPool(_PoolOp, ChoosingPool):
+class MaxPool(WindowedPool, ChoosingPool):
     """The largest value of each window; padding counts as -inf, ties go to the first (in row order).
 
     Gradient
@@ -115,7 +115,7 @@ class PoolGather(Function):
         return PoolScatter.apply(gy, indices, in_size=self.input_shapes[0][2:]), None
 
 
-class AvgPool(_PoolOp):
+class AvgPool(WindowedPool, Function):
     """The mean of each window.
 
     Gradient
@@ -137,7 +137,7 @@ class AvgPool(_PoolOp):
         return kernels.avg_pool_input_grad(gy, self.geometry, self.count_include_pad, self.divisor_override)
 
 
-class AvgPoolInputGrad(_PoolOp):
+class AvgPoolInputGrad(WindowedPool, Function):
     """The transpose of average pooling: each gradient spread evenly over its window.
 
     Gradient
@@ -213,7 +213,7 @@ def max_pool2d(
         The window, in pixels.
     stride : int or (int, int), optional
         The step between windows; the window's size by default.
-    padding : int, (int, int) or ((top, bottom), (left, right))
+    padding : int, (int, int), ((top, bottom), (left, right)), "valid" or "same"
         Of -inf, at most half of the window.
     dilation : int or (int, int)
         The step between the pixels of a window.
@@ -304,7 +304,7 @@ def avg_pool2d(
         The window, in pixels.
     stride : int or (int, int), optional
         The step between windows; the window's size by default.
-    padding : int, (int, int) or ((top, bottom), (left, right))
+    padding : int, (int, int), ((top, bottom), (left, right)), "valid" or "same"
         Of zeros, at most half of the window.
     ceil_mode : bool
         Round the output's size up rather than down: the last window may hang over the edge.

@@ -18,7 +18,7 @@ from ..random import default_generator
 from ..tensor import Tensor, TensorLike
 from ._arguments import as_tensor
 from .elementwise import where
-from .pool import AvgPool, ChoosingPool, _PoolOp, batched, chosen
+from .pool import AvgPool, ChoosingPool, WindowedPool, batched, chosen
 
 
 class FractionalMaxPool(ChoosingPool):
@@ -45,7 +45,7 @@ class FractionalMaxPool(ChoosingPool):
         return self.remember(*kernels.fractional_max_pool(x, self.starts, self.kernel_size))
 
 
-class StochasticPool(_PoolOp, ChoosingPool):
+class StochasticPool(WindowedPool, ChoosingPool):
     """One value of each window, drawn with a probability in proportion to itself.
 
     Gradient
@@ -207,7 +207,7 @@ def stochastic_pool2d(
         The window, in pixels.
     stride : int or (int, int), optional
         The step between windows; the window's size by default.
-    padding : int, (int, int) or ((top, bottom), (left, right))
+    padding : int, (int, int), ((top, bottom), (left, right)), "valid" or "same"
         Of pixels that are never drawn, at most half of the window.
     ceil_mode : bool
         Round the output's size up rather than down: the last window may hang over the edge.

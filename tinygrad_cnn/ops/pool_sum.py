@@ -101,11 +101,12 @@ def _norm_of_windows(x: Tensor, p: float, geometry: PoolGeometry) -> Tensor:
     m = Tensor(np.where((m > 0) & np.isfinite(m), m, m.dtype.type(1)))
     inside = kernels.unfold(np.ones((1, 1, *geometry.in_size), x.dtype), geometry).sum(axis=2, keepdims=True)
     total = ((windows / m) ** p).sum(2, keepdim=True) * Tensor(windows.shape[2] / inside)
-    # The root has no slope at 0; a number in its place lets no gradient through.
-    empty = total.array == 0
-    root = where(empty, 1.0, total.abs()) ** (1 / p)
-    y = m * where(empty, 0.0, root) * Tensor(np.sign(total.array))
-    return y.reshape(*x.shape[:2], *geometry.out_size)
+    if p == 1:
+        root = total
+    else:  # the root has no slope at 0; a number in its place lets no gradient through
+        empty = total.array == 0
+        root = where(empty, 0.0, where(empty, 1.0, total.abs()) ** (1 / p)) * Tensor(np.sign(total.array))
+    return (m * root).reshape(*x.shape[:2], *geometry.out_size)
 
 
 def subsample2d(

@@ -109,9 +109,9 @@ def moving_average(values: npt.ArrayLike, width: int) -> npt.NDArray[np.float64]
 def _draw_loss(axes: "Axes", history: History) -> None:
     """Each step's loss, pale, and its moving average, strong; the epochs are told apart by dotted lines."""
     steps = np.arange(1, len(history.losses) + 1)
-    axes.plot(steps, history.losses, color=_LOSS, alpha=0.45, linewidth=0.7, label="each step's batch")
+    axes.plot(steps, history.losses, color=_LOSS, alpha=0.3, linewidth=0.7, label="each step's batch")
     width = max(1, min(SMOOTHING, len(steps) // 20))
-    axes.plot(steps, moving_average(history.losses, width), color=_LOSS, linewidth=1.8, label=f"mean of {width} steps")
+    axes.plot(steps, moving_average(history.losses, width), color=_LOSS, linewidth=2.0, label=f"mean of {width} steps")
     for end in np.cumsum([epoch.steps for epoch in history.epochs])[:-1]:
         axes.axvline(end + 0.5, color=_INK, alpha=0.4, linewidth=0.8, linestyle=":")
     axes.set(title="Training loss (nats, log scale)", xlabel="step", yscale="log", xlim=(0, len(steps) + 1))
@@ -125,7 +125,7 @@ def _draw_error(axes: "Axes", errors: list[tuple[int, float]]) -> None:
     numbers, percents = [number for number, _ in errors], [100 * error for _, error in errors]
     axes.plot(numbers, percents, color=_ERROR, linewidth=1.8, marker="o", markersize=5)
     for number, percent in zip(numbers, percents, strict=True):
-        axes.annotate(f"{percent:.2f}", (number, percent), (0, 7), textcoords="offset points", ha="center")
+        axes.annotate(f"{percent:.2f}", (number, percent), (4, 5), textcoords="offset points")
     axes.set(title="Error on held-out digits (%)", xlabel="epoch", ylim=(0, 1.25 * max(*percents, 0.1)))
     axes.set_xlim(numbers[0] - 0.5, numbers[-1] + 0.5)
     axes.set_xticks(numbers if len(numbers) <= 12 else numbers[:: len(numbers) // 6])

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol
 
+import numpy as np
 from tqdm import tqdm
 
 from .. import ops
@@ -188,7 +189,7 @@ def _train_epoch(
         epoch.loss += value * len(targets)
         epoch.steps += 1
         epoch.images += len(targets)
-        bar.step_done(history.losses, len(targets))
+        bar.step_done(history.losses, epoch.images / (time.perf_counter() - start))
     epoch.loss /= epoch.images
     epoch.seconds = time.perf_counter() - start
     return epoch
@@ -197,7 +198,8 @@ def _train_epoch(
 def _step(model: Module, inputs: Tensor, targets: Tensor, optimizer: Optimizer, loss: Loss) -> float:
     """Learn from one batch; return its loss before that."""
     optimizer.zero_grad()
-    batch_loss = loss(model(inputs), targets)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows ends in the loss, and that is looked at
+        batch_loss = loss(model(inputs), targets)
     value = float(batch_loss)
     if not math.isfinite(value):
         # Before the update: one step on a gradient of nan would make every weight nan.
@@ -212,7 +214,6 @@ class _Progress:
 
     def __init__(self, epochs: int, steps: int, shown: bool) -> None:
         self._epochs, self._steps = epochs, steps
-        self._images = 0
         self._bar = tqdm(
             total=epochs * steps,
             disable=not shown,
@@ -231,13 +232,9 @@ class _Progress:
     ) -> None:
         self._bar.close()
 
-    def step_done(self, losses: list[float], images: int) -> None:
-        """Move by one step."""
-        if self._bar.disable:
-            return
-        self._images += images
+    def step_done(self, losses: list[float], rate: float) -> None:
+        """Move by one step; `rate` is in images a second."""
         recent = losses[-SMOOTHING:]
-        rate = self._images / max(self._bar.format_dict["elapsed"], 1e-9)
         self._bar.set_postfix_str(f"loss {sum(recent) / len(recent):.4f}, {rate:,.0f} images/s", refresh=False)
         self._bar.set_description_str(f"epoch {(len(losses) - 1) // self._steps + 1}/{self._epochs}", refresh=False)
         self._bar.update()

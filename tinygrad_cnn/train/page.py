@@ -65,17 +65,17 @@ code { font: 0.92em ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono"
 :focus-visible { outline: 2px solid rgb(var(--right)); outline-offset: 2px; }
 @media (prefers-color-scheme: dark) {
   canvas { filter: invert(0.93); }
-  .paper { filter: invert(0.9) hue-rotate(180deg); }
+  .paper { filter: invert(1) hue-rotate(180deg); mix-blend-mode: screen; }
 }
 @media (max-width: 40rem) {
   main { padding: 1.5rem 0.75rem 3rem; }
   section { padding: 1.1rem 0.9rem; }
   .figures { grid-template-columns: repeat(2, 1fr); }
   .figures dd { font-size: 1.3rem; }
-  .confusion { font-size: 0.68rem; }
+  .confusion { font-size: 0.62rem; letter-spacing: -0.02em; border-spacing: 1px; width: 100%; }
   .confusion th { padding: 0.1rem; }
-  .confusion td { min-width: 1.55rem; padding: 0.3rem 0.05rem; }
-  .confusion td.recall { padding-left: 0.3rem; }
+  .confusion td { min-width: 1.4rem; padding: 0.3rem 0; border-radius: 3px; }
+  .confusion td.recall { padding-left: 0.2rem; }
   .drawing.wide svg { min-width: 40rem; }
 }
 """

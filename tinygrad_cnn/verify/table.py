@@ -9,12 +9,32 @@ from pathlib import Path
 from typing import TextIO
 
 from ..autograd.function import Function
-from . import cases_cnn, cases_elementwise, cases_reduce, cases_shape
+from . import (
+    cases_activation,
+    cases_cnn,
+    cases_conv_transpose,
+    cases_dropout,
+    cases_elementwise,
+    cases_norm,
+    cases_pool,
+    cases_reduce,
+    cases_shape,
+)
 from .case import Case
 from .checks import CHECKS, applies, problem_of
 from .page import page
 
-CASES: list[Case] = [*cases_elementwise.CASES, *cases_reduce.CASES, *cases_shape.CASES, *cases_cnn.CASES]
+CASES: list[Case] = [
+    *cases_elementwise.CASES,
+    *cases_reduce.CASES,
+    *cases_shape.CASES,
+    *cases_cnn.CASES,
+    *cases_conv_transpose.CASES,
+    *cases_pool.CASES,
+    *cases_activation.CASES,
+    *cases_dropout.CASES,
+    *cases_norm.CASES,
+]
 
 
 def all_ops() -> list[type[Function]]:

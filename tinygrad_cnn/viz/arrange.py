@@ -31,12 +31,12 @@ class Frame:
     items: list[Union[Node, "Frame"]] = field(default_factory=list)
 
     @property
-    def innermost(self) -> "Frame":
-        """The frame itself or, while it holds nothing but another frame, that one: its path says it all."""
-        frame = self
-        while len(frame.items) == 1 and isinstance(frame.items[0], Frame):
-            frame = frame.items[0]
-        return frame
+    def innermost(self) -> Union[Node, "Frame"]:
+        """The frame itself or, while it holds but one item, that one: its path says it all."""
+        item: Node | Frame = self
+        while isinstance(item, Frame) and len(item.items) == 1:
+            item = item.items[0]
+        return item
 
 
 def companions(graph: Graph) -> dict[str, list[str]]:

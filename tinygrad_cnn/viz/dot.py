@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Direction: TypeAlias = Literal["TB", "LR"]
 
-# The first of these that a machine has; Graphviz takes Helvetica's widths, and the margins leave room for wider ones.
+# One name, not a list of alternatives, of which Graphviz would know no widths; browsers have a substitute for it.
 FONT = "Helvetica"
 INK, SOFT = "#1F2933", "#5C6773"
 TEXT_WIDTH = 34
@@ -86,7 +86,9 @@ def to_dot(graph: Graph, *, title: str | None = None, direction: Direction = "TB
     check_direction(direction)
     dot = graphviz.Digraph(name="graph")
     dot.attr("graph", rankdir=direction, fontname=FONT, fontcolor=INK, fontsize="12", labelloc="t", labeljust="l", pad="0.2")
-    dot.attr("graph", newrank="true", nodesep="0.25", ranksep="0.3", bgcolor="white", label=_heading(graph, title))
+    dot.attr("graph", nodesep="0.25", ranksep="0.3", bgcolor="white", label=_heading(graph, title))
+    # Where a parameter has hundreds of users, do not polish the positions for minutes.
+    dot.attr("graph", nslimit="5")
     dot.attr("node", shape="box", fontname=FONT, fontcolor=INK, fontsize="11", margin="0.11,0.04", height="0.3")
     dot.attr("edge", fontname=FONT, fontcolor=SOFT, fontsize="9", color=SOFT, arrowsize="0.6")
     beside = companions(graph)
@@ -104,25 +106,28 @@ def check_direction(direction: str) -> None:
 def _add_frame(dot: "graphviz.Digraph", frame: Frame, beside: Mapping[str, list[str]], show_values: bool) -> None:
     """The boxes of a frame, each with those beside it, and the frames inside."""
     for item in frame.items:
-        if isinstance(item, Frame):
-            inner = item.innermost
+        shown = item.innermost if isinstance(item, Frame) else item
+        if isinstance(shown, Frame):
             # A subgraph is drawn as a frame where its name begins so.
-            with dot.subgraph(name=f"cluster_{inner.name}") as cluster:
-                cluster.attr(label=_label([_cell(inner.path, size=10, colour=SOFT)]), labeljust="l", margin="10")
-                cluster.attr(style="rounded,filled", fillcolor=MODULE_FILL, color=MODULE_LINE, tooltip=_quoted(inner.path))
-                _add_frame(cluster, inner, beside, show_values)
+            with dot.subgraph(name=f"cluster_{shown.name}") as cluster:
+                cluster.attr(label=_label([_cell(shown.path, size=10, colour=SOFT)]), labeljust="l", margin="10")
+                cluster.attr(style="rounded,filled", fillcolor=MODULE_FILL, color=MODULE_LINE)
+                cluster.attr(tooltip=_quoted(f"module {shown.path}"))
+                _add_frame(cluster, shown, beside, show_values)
             continue
-        _add_box(dot, item, show_values)
-        if item.id in beside:
+        _add_box(dot, shown, show_values, framed=shown is item)
+        if shown.id in beside:
             with dot.subgraph() as row:
                 row.attr(rank="same")
-                for name in (item.id, *beside[item.id]):
+                for name in (shown.id, *beside[shown.id]):
                     row.node(name)
 
 
-def _add_box(dot: "graphviz.Digraph", node: Node, show_values: bool) -> None:
+def _add_box(dot: "graphviz.Digraph", node: Node, show_values: bool, *, framed: bool) -> None:
+    """A box; one that has no frame around it says itself which module it belongs to."""
     look = LOOKS[node.kind]
-    lines = [_cell(node.name or node.kind, bold=node.kind != "parameter")]
+    lines = [] if framed else [_cell(node.module, size=9, colour=SOFT)]
+    lines.append(_cell(node.name or node.kind, bold=node.kind != "parameter"))
     lines += [_cell(line, size=9, colour=SOFT) for line in _settings_lines(node, show_values)]
     if show_values:
         lines.append(_cell(_value(node), size=9))
@@ -194,9 +199,11 @@ def _shortened(name: str, value: Plain) -> str:
 
 
 def _leaves(value: Plain) -> Iterable[Plain]:
-    for item in value if isinstance(value, tuple) else ():
-        yield from _leaves(item)
-    if not isinstance(value, tuple):
+    """The numbers in nested tuples."""
+    if isinstance(value, tuple):
+        for item in value:
+            yield from _leaves(item)
+    else:
         yield value
 
 
@@ -210,18 +217,20 @@ def _tooltip(node: Node) -> str:
 def _heading(graph: Graph, title: str | None) -> str:
     """The title, and which colour is what, of the kinds that are there."""
     kinds = [kind for kind in LOOKS if any(node.kind == kind for node in graph.nodes)]
-    legend = f'<TABLE BORDER="0" CELLPADDING="0"><TR>{"".join(_key(kind) for kind in kinds)}</TR></TABLE>'
-    lines = [_cell(title, size=14, bold=True)] if title else []
-    return _label([*lines, f'<TD ALIGN="LEFT">{legend}</TD>', '<TD HEIGHT="12"></TD>'])
+    lines = [_cell(title, size=14, bold=True), '<TD HEIGHT="3"></TD>'] if title else []
+    # A table is stretched to the width that it is given, so what the title has more is a gap at the end.
+    used = sum(27 + _width(kind, 9) for kind in kinds)
+    rest = max(_width(title or "", 14, bold=True) - used, 0)
+    return _label([*lines, _row([*map(_key, kinds), _gap(rest)]), '<TD HEIGHT="12"></TD>'])
 
 
 def _key(kind: Kind) -> str:
-    """A swatch of a kind's colours, and its name."""
+    """A swatch of a kind's colours, and its name; 27 points wider than the name."""
     look = LOOKS[kind]
     style = 'STYLE="DASHED"' if "dashed" in look.style else ""
     swatch = f'<TABLE BORDER="1" CELLBORDER="0" CELLPADDING="0" COLOR="{look.line}" BGCOLOR="{look.fill}" {style}>'
     swatch += '<TR><TD WIDTH="12" HEIGHT="6"></TD></TR></TABLE>'
-    return f'<TD>{swatch}</TD><TD WIDTH="3"></TD>{_cell(kind, size=9, colour=SOFT)}<TD WIDTH="6"></TD>'
+    return f"<TD>{swatch}</TD>{_gap(5)}{_cell(kind, size=9, colour=SOFT)}{_gap(8)}"
 
 
 def _label(cells: Iterable[str]) -> str:
@@ -230,23 +239,36 @@ def _label(cells: Iterable[str]) -> str:
     return f'<<TABLE BORDER="0" CELLBORDER="0" CELLPADDING="0" CELLSPACING="1">{rows}</TABLE>>'
 
 
+def _row(cells: Iterable[str]) -> str:
+    """Cells side by side, as one."""
+    return f'<TD ALIGN="LEFT"><TABLE BORDER="0" CELLPADDING="0" CELLSPACING="0"><TR>{"".join(cells)}</TR></TABLE></TD>'
+
+
+def _gap(width: int) -> str:
+    """An empty cell."""
+    return f'<TD WIDTH="{width}"></TD>'
+
+
 def _cell(text: str, *, size: int = 11, colour: str = INK, bold: bool = False) -> str:
-    """A line of words with everything escaped that means something in HTML, and room for it in any font.
+    """A line of words with everything escaped that means something there, and room for it in any font.
 
     The program that lays out knows the widths of Helvetica; a browser may have to take a wider font. So a line starts at
     the left of a cell that is wide enough for both.
     """
     text = _printable(text)
-    words = f"<B>{escape(text)}</B>" if bold else escape(text)
-    width = math.ceil(size * sum(map(_em, text)) * (1.12 if bold else 1.0))
-    return f'<TD ALIGN="LEFT" WIDTH="{width}"><FONT POINT-SIZE="{size}" COLOR="{colour}">{words}</FONT></TD>'
+    # A backslash begins an escape sequence in HTML-like labels, too: Graphviz puts the box's name for \N.
+    words = escape(text).replace("\\", "\\\\")
+    # Not <B>, for which graphviz-pure leaves too much room below.
+    face = f'FACE="{FONT}-Bold"' if bold else ""
+    width = _width(text, size, bold=bold)
+    return f'<TD ALIGN="LEFT" WIDTH="{width}"><FONT POINT-SIZE="{size}" COLOR="{colour}" {face}>{words}</FONT></TD>'
 
 
-def _em(character: str) -> float:
-    """About the width of a character in DejaVu Sans, the widest of the common sans-serif fonts, in em."""
-    if character in " .,:;'|!()[]-/ijlftr":
-        return 0.38
-    return 1.0 if character in "mwMW%@" or character >= "\u1100" else 0.65
+def _width(text: str, size: int, *, bold: bool = False) -> int:
+    """About the width in points in DejaVu Sans, the widest of the common sans-serif fonts."""
+    narrow, wide = " .,:;'|!()[]-/ijlftr", "mwMW%@"
+    em = sum(0.38 if c in narrow else 1.0 if c in wide or c >= "\u1100" else 0.65 for c in text)
+    return math.ceil(em * size * (1.12 if bold else 1.0))
 
 
 def _printable(text: str) -> str:

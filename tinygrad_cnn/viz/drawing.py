@@ -10,10 +10,11 @@ from functools import cached_property
 from html import escape
 from os import PathLike
 from pathlib import Path
+from typing import get_args
 
 from ..tensor import Tensor
 from .dot import Direction, check_direction, to_dot
-from .graph import Graph, trace
+from .graph import Graph, Kind, trace
 from .render import INSTALL, check_format, draw, find_renderer
 
 # A notebook draws without being asked, so it leaves out what would take long and could not be read.
@@ -112,7 +113,7 @@ class GraphDrawing:
 
     def __repr__(self) -> str:
         kinds = [node.kind for node in self.graph.nodes]
-        counts = [f"{kinds.count(kind)} {kind}{'s' if kinds.count(kind) > 1 else ''}" for kind in dict.fromkeys(kinds)]
+        counts = [f"{kinds.count(kind)} {kind}{'s'[kinds.count(kind) == 1 :]}" for kind in get_args(Kind) if kind in kinds]
         return f"<{type(self).__name__} of {', '.join(counts)}; .render('graph.svg') draws it into a file>"
 
 
@@ -157,6 +158,6 @@ def graph(
     >>> from tinygrad_cnn import viz
     >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
     >>> viz.graph((x * x).sum(), title="sum of squares")
-    <GraphDrawing of 1 leaf, 2 ops, 1 output; .render('graph.svg') draws it into a file>
+    <GraphDrawing of 2 ops, 1 leaf, 1 output; .render('graph.svg') draws it into a file>
     """
     return GraphDrawing(trace(outputs), title, direction, show_values)

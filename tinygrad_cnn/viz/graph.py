@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeAlias
 from ..autograd.engine import _reachable
 from ..autograd.function import AccumulateGrad, Function
 from ..errors import ArgumentError, AutogradError
+from ..nn.parameter import Parameter
 from ..tensor import Tensor
 from .plain import Plain, plain
 
@@ -34,8 +35,8 @@ class Node:
     id : str
         ``"n0"``, ``"n1"``, ... in the order of computation: the same program gives the same ids.
     kind : {"op", "parameter", "leaf", "input", "output"}
-        A leaf needs a gradient, and is a parameter where a module uses it by name; an input needs none; an output is a
-        tensor that was asked for.
+        A parameter is an `nn.Parameter`, a leaf another tensor that collects a gradient; an input needs none; an output
+        is a tensor that was asked for.
     name : str
         The op's name, the parameter's path (``"features.0.weight"``), the tensor's name, or, for an input without one,
         the name of the argument that it is.
@@ -194,11 +195,12 @@ class _Tracer:
                         self._users[edge] = node
 
     def add_leaf(self, node: AccumulateGrad) -> None:
-        """A tensor that collects a gradient; a parameter, where a module uses it by its name."""
+        """A tensor that collects a gradient; a parameter's path begins with that of its first user."""
         name, user = node.variable.name or "", self._users.get(node)
-        module = user.module if user is not None and name else ""
-        path = f"{module}.{name}" if module else name
-        self._ids[node] = self._add("parameter" if module else "leaf", path, module, node.shape, str(node.dtype))
+        learned = isinstance(node.variable, Parameter)
+        module = user.module if learned and user is not None else ""
+        path = f"{module}.{name}" if module and name else name
+        self._ids[node] = self._add("parameter" if learned else "leaf", path, module, node.shape, str(node.dtype))
 
     def add_op(self, node: Function) -> None:
         """An op, with an edge from each of its arguments: those that need no gradient are inputs or plain numbers."""
