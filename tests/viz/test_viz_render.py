@@ -15,6 +15,7 @@ from viz_cases import AWKWARD, Awkward, Net, inside, leaf, lenet_loss
 import tinygrad_cnn as tg
 from tinygrad_cnn import viz
 from tinygrad_cnn.errors import ArgumentError, AutogradError
+from tinygrad_cnn.viz import Graph
 from tinygrad_cnn.viz import drawing as drawing_module
 from tinygrad_cnn.viz.render import find_renderer
 
@@ -136,6 +137,14 @@ def test_another_suffix(tmp_path, name):
 def test_save_writes_the_text(tmp_path):
     drawing = viz.graph(Awkward.apply(leaf(2), unicode="größe"))
     assert drawing.save(str(tmp_path / "graph.gv")).read_text(encoding="utf-8") == drawing.source
+    assert Graph.from_json(drawing.save(tmp_path / "graph.json").read_text(encoding="utf-8")) == drawing.graph
+
+
+def test_save_does_not_write_text_under_a_pictures_name(tmp_path):
+    drawing = viz.graph(leaf(2).sum())
+    with pytest.raises(ArgumentError, match=r"'graph\.SVG' is a picture's name: use \.render\('graph\.SVG'\)"):
+        drawing.save(tmp_path / "graph.SVG")
+    assert not list(tmp_path.iterdir())
 
 
 def test_too_many_nodes_for_a_notebook(monkeypatch):

@@ -1,6 +1,6 @@
 """What the losses share: the reduction, and the refusal of shapes and targets that do not fit.
 
-A loss that quietly broadcasts is nearly always a mistake: a prediction of shape (n, 1) beside targets of shape (n,) would
+A loss has the dtype of its input: targets and weights are converted to it. A loss that quietly broadcasts is nearly always a mistake: a prediction of shape (n, 1) beside targets of shape (n,) would
 be compared pair by pair, n * n times, and train towards the mean. So input and target must have one shape here.
 """
 
@@ -27,15 +27,28 @@ def reduced(name: str, losses: Tensor, reduction: str) -> Tensor:
     raise ArgumentError(f"{name}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
 
 
-def same_shape(name: str, input: TensorLike, target: TensorLike, what: str = "target") -> tuple[Tensor, Tensor]:
-    """Two tensors of one shape and one floating-point dtype, or an error that says how to make them so."""
-    x, y = operands(as_float(input), target)
+def with_target(name: str, input: TensorLike, target: TensorLike, what: str = "target") -> tuple[Tensor, Tensor]:
+    """The input, as floats, and a target of its shape, in its dtype."""
+    x = as_float(input)
+    y = as_tensor(target)
+    _refuse_unequal(name, x, y, what)
+    return x, y.to(x.dtype)
+
+
+def two_inputs(name: str, input: TensorLike, other: TensorLike, what: str) -> tuple[Tensor, Tensor]:
+    """Two inputs of one shape and one floating-point dtype."""
+    x, y = operands(as_float(input), other)
+    _refuse_unequal(name, x, y, what)
+    return x, y
+
+
+def _refuse_unequal(name: str, x: Tensor, y: Tensor, what: str) -> None:
+    """Raise, for two shapes, an error that says how to make them one."""
     if x.shape != y.shape:
         raise ShapeError(
             f"{name}: input has shape {x.shape} and {what} {y.shape}; they must agree (a broadcast here is nearly always a "
             f"mistake): {_repair(x.shape, y.shape, what)}"
         )
-    return x, y
 
 
 def _repair(shape: tuple[int, ...], other: tuple[int, ...], what: str) -> str:
@@ -49,30 +62,31 @@ def rescaled(name: str, losses: Tensor, weight: TensorLike | None, what: str = "
     """The losses times a weight, which may broadcast to their shape but not beyond it."""
     if weight is None:
         return losses
-    return losses * weight_for(name, losses.shape, weight, what)
+    return losses * weight_for(name, losses, weight, what)
 
 
-def weight_for(name: str, shape: tuple[int, ...], weight: TensorLike, what: str = "weight") -> Tensor:
-    """A weight that fits elements of a shape: its dimensions, counted from the last, are theirs or 1."""
+def weight_for(name: str, x: Tensor, weight: TensorLike, what: str = "weight") -> Tensor:
+    """A weight in the dtype of `x` that fits its elements: its dimensions, counted from the last, are those of `x` or 1."""
     w = as_tensor(weight)
-    fits = w.ndim <= len(shape) and all(n in (1, m) for n, m in zip(reversed(w.shape), reversed(shape), strict=False))
+    fits = w.ndim <= x.ndim and all(n in (1, m) for n, m in zip(reversed(w.shape), reversed(x.shape), strict=False))
     if not fits:
         raise ShapeError(
-            f"{name}: {what} has shape {w.shape}, which does not broadcast to the input's {shape}; give it that shape, or a "
-            "1 for each dimension that it does not depend on"
+            f"{name}: {what} has shape {w.shape}, which does not broadcast to the input's {x.shape}; give it that shape, or "
+            "a 1 for each dimension that it does not depend on"
         )
-    return w
+    return w.to(x.dtype)
 
 
-def class_weight(name: str, classes: int, weight: TensorLike, what: str = "weight") -> Tensor:
-    """A weight for each class."""
+def class_weight(name: str, x: Tensor, weight: TensorLike, what: str = "weight", dim: int = 1) -> Tensor:
+    """A weight for each class of an input that has them along `dim`, in its dtype."""
+    classes = x.shape[dim]
     w = as_tensor(weight)
     if w.shape != (classes,):
         raise ShapeError(
             f"{name}: {what} has shape {w.shape}, but the input has {classes} classes: give one number for each, shape "
             f"({classes},)"
         )
-    return w
+    return w.to(x.dtype)
 
 
 def class_indices(name: str, shape: tuple[int, ...], target: TensorLike, ignore_index: int | None = None) -> Array:

@@ -13,7 +13,7 @@ from ..autograd.function import Array, Function
 from ..errors import ArgumentError, ShapeError
 from ..tensor import Tensor, TensorLike
 from ._arguments import as_float, as_tensor
-from ._loss import class_indices, class_weight, reduced, same_shape, with_batch
+from ._loss import class_indices, class_weight, reduced, with_batch, with_target
 from .activation import log_softmax
 from .elementwise import exp, log, where
 from .reduce import logsumexp
@@ -68,13 +68,13 @@ def _coefficients(
 
 def _constant_weight(name: str, x: Tensor, weight: TensorLike, what: str = "weight") -> Array:
     """The weights of the classes, which these losses do not differentiate: a gradient asked for would be lost."""
-    w = class_weight(name, x.shape[1], weight, what)
+    w = class_weight(name, x, weight, what)
     if w.requires_grad:
         raise ArgumentError(
             f"{name}: {what} requires a gradient, but with class indices as targets the class weights are constants: pass "
             f"{what}.detach()"
         )
-    return w.array.astype(x.dtype)
+    return w.array
 
 
 def _finished(name: str, losses: Tensor, coefficient: Array, reduction: str, unbatched: bool) -> Tensor:
@@ -215,11 +215,11 @@ def _soft_cross_entropy(
             f"{target.shape}; class indices are integers: use .long()"
         )
     along = 0 if log_p.ndim == 1 else 1
-    classes = log_p.shape[along]
+    target = target.to(log_p.dtype)
     if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / classes
+        target = target * (1 - label_smoothing) + label_smoothing / log_p.shape[along]
     if weight is not None:
-        of_class = class_weight("cross_entropy", classes, weight)
+        of_class = class_weight("cross_entropy", log_p, weight, dim=along)
         target = target * of_class.reshape((-1,) + (1,) * (log_p.ndim - along - 1))
     return reduced("cross_entropy", -(target * log_p).sum(along), reduction)
 
@@ -319,7 +319,7 @@ def kl_div(input: TensorLike, target: TensorLike, reduction: str = "mean", log_t
     >>> tg.kl_div(tg.tensor([[0.25, 0.75]]).log(), uniform, reduction="batchmean")
     tensor(0.1438)
     """
-    x, y = same_shape("kl_div", input, target)
+    x, y = with_target("kl_div", input, target)
     losses = exp(y) * (y - x) if log_target else y * log(where(y == 0, 1.0, y)) - y * x
     if reduction != "batchmean":
         return reduced("kl_div", losses, reduction)

@@ -13,7 +13,7 @@ from ..autograd.function import Array, Function
 from ..errors import ArgumentError, ShapeError
 from ..tensor import Tensor, TensorLike
 from ._arguments import as_float
-from ._loss import one_of, reduced, rescaled, same_shape, signs, weight_for
+from ._loss import one_of, reduced, rescaled, signs, weight_for, with_target
 from .elementwise import exp, log, where
 from .smooth import logsigmoid
 
@@ -85,8 +85,7 @@ def binary_cross_entropy(
     >>> tg.binary_cross_entropy(tg.tensor([0.5, 0.9, 0.0]), tg.tensor([1.0, 1.0, 1.0]), reduction="none")
     tensor([  0.6931,   0.1054, 100.    ])
     """
-    x, t = same_shape("binary_cross_entropy", input, target)
-    t = t.to(x.dtype)
+    x, t = with_target("binary_cross_entropy", input, target)
     outside = ~((x.array >= 0) & (x.array <= 1) | np.isnan(x.array))
     if outside.any():
         at = tuple(int(i) for i in np.argwhere(outside)[0])
@@ -132,7 +131,7 @@ def binary_cross_entropy_with_logits(
     tensor([-0.5,  0. , -1. ])
     """
     name = "binary_cross_entropy_with_logits"
-    x, t = same_shape(name, input, target)
+    x, t = with_target(name, input, target)
     return reduced(name, rescaled(name, _with_logits(name, x, t, pos_weight), weight), reduction)
 
 
@@ -140,7 +139,7 @@ def _with_logits(name: str, x: Tensor, t: Tensor, pos_weight: TensorLike | None)
     """By log(1 - sigmoid(x)) = log sigmoid(-x). The shorter (1 - t) x - log sigmoid(x) cancels where x is far below 0."""
     yes = t * logsigmoid(x)
     if pos_weight is not None:
-        yes = yes * weight_for(name, x.shape, pos_weight, "pos_weight")
+        yes = yes * weight_for(name, x, pos_weight, "pos_weight")
     return -(yes + (1 - t) * logsigmoid(-x))
 
 
@@ -179,7 +178,7 @@ def sigmoid_focal_loss(
         raise ArgumentError(
             f"sigmoid_focal_loss: gamma must be 0 or more and alpha at most 1 (negative for none), got {gamma} and {alpha}"
         )
-    x, t = same_shape("sigmoid_focal_loss", inputs, targets, "targets")
+    x, t = with_target("sigmoid_focal_loss", inputs, targets, "targets")
     labels = one_of("sigmoid_focal_loss", t.array, (0, 1), "the loss is defined for labels")
     towards = Tensor(2 * labels - 1) * x  # the score of the right answer
     losses = -logsigmoid(towards)
@@ -272,7 +271,7 @@ def multilabel_soft_margin_loss(
     tensor(0.41)
     """
     name = "multilabel_soft_margin_loss"
-    x, t = same_shape(name, input, target)
+    x, t = with_target(name, input, target)
     if x.ndim == 0 or x.shape[-1] == 0:
         raise ShapeError(f"{name}: needs an input of shape (..., classes) with at least one class, got {x.shape}")
     return reduced(name, rescaled(name, _with_logits(name, x, t, None), weight).mean(-1), reduction)

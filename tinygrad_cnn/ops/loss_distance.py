@@ -7,7 +7,7 @@ import numpy as np
 from ..errors import ArgumentError, ShapeError
 from ..tensor import Tensor, TensorLike
 from ._arguments import as_float, broadcast_shape, one_dim, operands
-from ._loss import reduced, same_shape, signs
+from ._loss import reduced, signs, two_inputs
 from .elementwise import minimum, where
 from .reduce import norm
 
@@ -104,7 +104,7 @@ def cosine_embedding_loss(
     tensor([0.2929, 0.7071])
     """
     name = "cosine_embedding_loss"
-    a, b = same_shape(name, input1, input2, "input2")
+    a, b = two_inputs(name, input1, input2, "input2")
     if a.ndim not in (1, 2):
         raise ShapeError(f"{name}: needs inputs of shape (n, d) or (d,), got {a.shape}")
     similar = signs(name, target, a.shape[:-1], "for these inputs") == 1
@@ -157,8 +157,8 @@ def triplet_margin_loss(
     name = "triplet_margin_loss"
     if not 0 < margin < math.inf:
         raise ArgumentError(f"{name}: margin must be positive, got {margin}")
-    a, b = same_shape(name, anchor, positive, "positive")
-    a, c = same_shape(name, a, negative, "negative")
+    a, b = two_inputs(name, anchor, positive, "positive")
+    a, c = two_inputs(name, a, negative, "negative")
     if a.ndim not in (1, 2):
         raise ShapeError(f"{name}: needs inputs of shape (n, d) or (d,), got {a.shape}")
     near, far = _distance(name, a, b, p, eps), _distance(name, a, c, p, eps)

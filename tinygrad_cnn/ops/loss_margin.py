@@ -8,7 +8,7 @@ import numpy as np
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..tensor import Tensor, TensorLike
 from ._arguments import as_float
-from ._loss import class_indices, class_weight, reduced, same_shape, signs, with_batch
+from ._loss import class_indices, class_weight, reduced, signs, two_inputs, with_batch
 from .elementwise import where
 
 
@@ -65,7 +65,7 @@ def margin_ranking_loss(
     >>> tg.margin_ranking_loss(a, b, tg.tensor([1, -1]), margin=0.5, reduction="none")
     tensor([0. , 2.5])
     """
-    a, b = same_shape("margin_ranking_loss", input1, input2, "input2")
+    a, b = two_inputs("margin_ranking_loss", input1, input2, "input2")
     sign = signs("margin_ranking_loss", target, a.shape)
     losses = (margin - Tensor(sign.astype(a.dtype)) * (a - b)).relu()
     return reduced("margin_ranking_loss", losses, reduction)
@@ -117,7 +117,7 @@ def multi_margin_loss(
     others = Tensor((classes[:, None] != np.arange(count)).astype(x.dtype))
     losses = ((margin - ahead).relu() ** p * others).sum(1) / count
     if weight is not None:
-        losses = losses * class_weight(name, count, weight)[classes]
+        losses = losses * class_weight(name, x, weight)[classes]
     return reduced(name, losses.squeeze(0) if unbatched else losses, reduction)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import ArgumentError, ShapeError
 from ..tensor import Tensor, TensorLike
 from ._arguments import as_float, as_tensor
-from ._loss import reduced, same_shape, weight_for
+from ._loss import reduced, weight_for, with_target
 from .elementwise import exp, log, where
 
 
@@ -43,7 +43,7 @@ def mse_loss(
     >>> tg.mse_loss(tg.tensor([1.0, 2.0]), tg.tensor([0.0, 4.0]))
     tensor(2.5)
     """
-    x, y = same_shape("mse_loss", input, target)
+    x, y = with_target("mse_loss", input, target)
     return _weighted_mean("mse_loss", (x - y).square(), reduction, weight)
 
 
@@ -71,7 +71,7 @@ def l1_loss(
     >>> tg.l1_loss(tg.tensor([1.0, 2.0]), tg.tensor([0.0, 4.0]))
     tensor(1.5)
     """
-    x, y = same_shape("l1_loss", input, target)
+    x, y = with_target("l1_loss", input, target)
     return _weighted_mean("l1_loss", (x - y).abs(), reduction, weight)
 
 
@@ -79,7 +79,7 @@ def _elementwise_weight(name: str, losses: Tensor, weight: TensorLike) -> Tensor
     w = as_tensor(weight)
     if w.shape != losses.shape:
         raise ShapeError(f"{name}: weight has shape {w.shape}, but it must have the input's, {losses.shape}")
-    return w
+    return w.to(losses.dtype)
 
 
 def _weighted_mean(name: str, losses: Tensor, reduction: str, weight: TensorLike | None) -> Tensor:
@@ -125,7 +125,7 @@ def huber_loss(
     """
     if not delta > 0:
         raise ArgumentError(f"huber_loss: delta must be positive, got {delta}")
-    x, y = same_shape("huber_loss", input, target)
+    x, y = with_target("huber_loss", input, target)
     losses = _huber(x - y, delta)
     if weight is not None:
         losses = losses * _elementwise_weight("huber_loss", losses, weight)
@@ -163,7 +163,7 @@ def smooth_l1_loss(
     """
     if not beta >= 0:
         raise ArgumentError(f"smooth_l1_loss: beta must be 0 or more, got {beta}")
-    x, y = same_shape("smooth_l1_loss", input, target)
+    x, y = with_target("smooth_l1_loss", input, target)
     return reduced("smooth_l1_loss", (x - y).abs() if beta == 0 else _huber(x - y, beta) / beta, reduction)
 
 
@@ -198,7 +198,7 @@ def poisson_nll_loss(
     >>> tg.poisson_nll_loss(tg.tensor([0.0, 1.0]), tg.tensor([2.0, 3.0]), reduction="none")
     tensor([ 1.    , -0.2817])
     """
-    x, t = same_shape("poisson_nll_loss", input, target)
+    x, t = with_target("poisson_nll_loss", input, target)
     losses = exp(x) - t * x if log_input else x - t * log(x + eps)
     if full:
         many = where(t > 1, t, 2.0)
@@ -244,7 +244,7 @@ def gaussian_nll_loss(
     >>> tg.gaussian_nll_loss(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0]), tg.tensor([1.0, 4.0]), reduction="none")
     tensor([0.    , 1.1931])
     """
-    x, t = same_shape("gaussian_nll_loss", input, target)
+    x, t = with_target("gaussian_nll_loss", input, target)
     if not eps > 0:
         raise ArgumentError(f"gaussian_nll_loss: eps must be positive, got {eps}")
     v = _variance(x, var)
@@ -265,7 +265,7 @@ def _variance(x: Tensor, var: TensorLike) -> Tensor:
             f"gaussian_nll_loss: var has shape {v.shape}, the input {x.shape}; give a variance for each element, for each "
             "but along one dimension (of size 1 then), or one number"
         )
-    v = weight_for("gaussian_nll_loss", x.shape, v, "var")
+    v = weight_for("gaussian_nll_loss", x, v, "var")
     if (v.array < 0).any():
         raise ArgumentError(f"gaussian_nll_loss: a variance cannot be negative, got {v.array.min()}")
     return v

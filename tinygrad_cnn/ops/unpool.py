@@ -164,7 +164,7 @@ def _max_unpool(
     usual = tuple(
         (size - 1) * s - 2 * p + k for size, s, p, k in zip(x.shape[2:], step, border, kernel, strict=True)
     )
-    out_size = usual if True else _checked_size(name, output_size, usual, step)
+    out_size = usual if output_size is None else _checked_size(name, output_size, usual, step)
     for axis, size in zip(axis_names(dims), out_size, strict=True):
         if size < 1:
             raise ShapeError(f"{name}: the output's {axis} would be {size}; lessen the padding, or give output_size")

@@ -162,7 +162,7 @@ def _sampled(x: Array, points: Array, mode: str, padding_mode: str, align: bool)
     return y
 
 
-def _sampling(mode: str, padding_mode: str, align: bool, x_shape: Shape = (2, 2, 2, 3), to: Shape = (2, 3)) -> Case:
+def _sampling(mode: str, padding_mode: str, align: bool, x_shape: Shape = (2, 2, 2, 3), to: Shape = (1, 3)) -> Case:
     label = f"{mode}, {padding_mode}{', aligned' * align}{', volume' * (len(to) == 3)}"
     options: dict[str, Any] = {"mode": mode, "padding_mode": padding_mode, "align_corners": align}
     return Case(

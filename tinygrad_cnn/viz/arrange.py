@@ -1,8 +1,8 @@
 """Where the boxes of a drawing go: in the frame of which module, and beside which op.
 
 A frame is one visit to a module: the ops that ran, one after the other, while the module did. A module that is called
-twice has two frames, and so has a list of modules whose members run between other ops. Data that leave a frame therefore
-never come back to it, which is what makes a frame a box that arrows run into above and out of below.
+again after other ops has another frame, and so has a list of modules whose members run between other ops. Data that leave
+a frame therefore never come back to it, which is what makes it a box that arrows run into above and out of below.
 """
 
 from collections import Counter

@@ -12,10 +12,11 @@ from os import PathLike
 from pathlib import Path
 from typing import get_args
 
+from ..errors import ArgumentError
 from ..tensor import Tensor
 from .dot import Direction, check_direction, to_dot
 from .graph import Graph, Kind, trace
-from .render import INSTALL, check_format, draw, find_renderer
+from .render import FORMATS, INSTALL, check_format, draw, find_renderer
 
 # A notebook draws without being asked, so it leaves out what would take long and could not be read.
 MOST_NODES_SHOWN = 3000
@@ -76,14 +77,27 @@ class GraphDrawing:
         return path
 
     def save(self, path: str | PathLike[str] = "graph.dot") -> Path:
-        """Write the DOT text into a file; needs no program.
+        """Write the DOT text, or the plain data, into a file; needs no program.
+
+        Parameters
+        ----------
+        path : path
+            With the suffix .json the plain data is written, with any other (.dot, .gv) the DOT text.
 
         Returns
         -------
         Path
+
+        Raises
+        ------
+        ArgumentError
+            If the suffix is that of a picture, which `render` draws.
         """
-        Path(path).write_text(self.source, encoding="utf-8")
-        return Path(path)
+        path = Path(path)
+        if path.suffix.lower().lstrip(".") in FORMATS:
+            raise ArgumentError(f"save() writes text, and {path.name!r} is a picture's name: use .render({path.name!r})")
+        path.write_text(self.graph.to_json() if path.suffix == ".json" else self.source, encoding="utf-8")
+        return path
 
     # What a notebook asks -------------------------------------------------------------------------------------------
 

@@ -143,7 +143,7 @@ def trace(outputs: Tensor | Sequence[Tensor]) -> Graph:
     """
     tensors = _checked(outputs)
     tracer = _Tracer()
-    tracer.name_leaves(order := _reachable([tensor._edge() for tensor in tensors])[::-1])
+    tracer.find_users(order := _reachable([tensor._edge() for tensor in tensors])[::-1])
     for node in order:
         if isinstance(node, AccumulateGrad):
             tracer.add_leaf(node)
@@ -185,7 +185,7 @@ class _Tracer:
         self._users: dict[Function, Function] = {}
         self._argument_names: dict[type[Function], list[str]] = {}
 
-    def name_leaves(self, order: Iterable[Function]) -> None:
+    def find_users(self, order: Iterable[Function]) -> None:
         """Note the first user of each leaf, from first to last; one in a module counts before one outside."""
         for node in order:
             for edge in node.edges:
@@ -256,9 +256,7 @@ def _saved_input(node: Function, i: int) -> Tensor | None:
 
     A node keeps only what its rule needs, so this finds some arguments and, once the graph is freed, none.
     """
-    looks = [
-        (node.input_shapes[j], node.input_dtypes[j]) if edge is None else None for j, edge in enumerate(node.edges)
-    ]
+    looks = [(node.input_shapes[j], node.input_dtypes[j]) if edge is None else None for j, edge in enumerate(node.edges)]
     if looks.count(looks[i]) != 1:
         return None
     saved = (tensor for tensor, _, _ in node._saved or () if tensor is not None and not tensor.requires_grad)

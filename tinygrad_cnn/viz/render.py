@@ -14,7 +14,7 @@ from ..errors import ArgumentError, AutogradError
 
 FORMATS = ("svg", "png", "pdf")
 PURE = "graphviz-pure"
-INSTALL = 'to see it, install Graphviz (apt install graphviz, brew install graphviz), or pip install "tinygrad_cnn[viz]"'
+INSTALL = 'to draw it, install Graphviz (apt install graphviz, brew install graphviz), or pip install "tinygrad_cnn[viz]"'
 
 # Dots per inch of a png: twice a screen's usual 72, for sharp letters.
 RESOLUTION = 144
