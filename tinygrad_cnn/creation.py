@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .errors import ArgumentError
+from .errors import ArgumentError, DTypeError
 from .random import default_generator
 from .tensor import Array, Tensor, TensorLike, as_array, get_default_dtype
 
@@ -19,8 +19,8 @@ def tensor(
     Parameters
     ----------
     data : array_like
-        Numbers, nested lists, arrays, tensors. Python floats become the default dtype (float32), integers int64;
-        arrays keep their dtype.
+        Numbers, nested lists, arrays, tensors (whose history is left behind). Python floats become the default dtype
+        (float32), integers int64; arrays keep their dtype.
     dtype : dtype, optional
     device : str, optional
         None or "cpu".
@@ -105,10 +105,20 @@ def arange(
     dtype: DTypeLike | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """``start, start + step, ...`` up to but without `end`; with one argument, from 0 up to it."""
+    """``start, start + step, ...`` up to but without `end`; with one argument, from 0 up to it.
+
+    Raises
+    ------
+    ArgumentError
+        For a step of 0.
+    """
     first, last = (0, start) if end is None else (start, end)
+    if step == 0:
+        raise ArgumentError(f"arange({first}, {last}, {step}): a step of 0 never arrives; give another")
     floats = any(isinstance(number, float) for number in (first, last, step))
-    return Tensor(np.arange(first, last, step, dtype=dtype or (get_default_dtype() if floats else None)), requires_grad)
+    # NumPy multiplies the step after rounding it to the dtype: in float32 the last numbers would be off by 1e-5.
+    numbers = np.arange(first, last, step, dtype=np.float64 if floats else None)
+    return Tensor(numbers.astype(dtype or (get_default_dtype() if floats else numbers.dtype)), requires_grad)
 
 
 def linspace(
@@ -140,6 +150,8 @@ def _drawn(
 ) -> Array:
     """Float draws, made directly in the dtype where NumPy can."""
     kind = np.dtype(dtype or get_default_dtype())
+    if kind.kind != "f":
+        raise DTypeError(f"random draws are floating-point numbers, dtype {kind} cannot hold them: use randint")
     direct = kind if kind in (np.float32, np.float64) else np.dtype(np.float64)
     return np.asarray(draw(generator or default_generator())(size, dtype=direct), kind)
 
@@ -150,7 +162,7 @@ def rand(
     generator: np.random.Generator | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Uniform over [0, 1)."""
+    """Uniform over [0, 1) (in float16, whose numbers are coarse, 1 can come up)."""
     return Tensor(_drawn(lambda g: g.random, _shape(size), dtype, generator), requires_grad)
 
 
@@ -175,8 +187,12 @@ def randint(
     """Integers from `low` up to but without `high`: ``randint(high, size)`` or ``randint(low, high, size)``."""
     if isinstance(high, Sequence) and size is None:
         return randint(0, low, high, dtype=dtype, generator=generator)
-    if size is None or high is None or isinstance(high, Sequence):
-        raise ArgumentError(f"randint(high, size) or randint(low, high, size): got randint({low}, {high}, {size})")
+    if high is None and size is not None:
+        return randint(0, low, size, dtype=dtype, generator=generator)
+    if size is None or high is None or isinstance(high, Sequence) or low >= high:
+        raise ArgumentError(
+            f"randint({low}, {high}, {size}): call it as randint(high, size) or randint(low, high, size), with low < high"
+        )
     return Tensor((generator or default_generator()).integers(low, high, tuple(size), dtype=np.dtype(dtype)))
 
 

@@ -36,27 +36,46 @@ _OURS: dict[np.ufunc, Callable[..., Any]] = {
 }
 
 # Where our name is not NumPy's.
-_NAMES = {"concatenate": "cat", "absolute": "abs", "negative": "neg", "subtract": "sub", "multiply": "mul"}
+_NAMES = {
+    "absolute": "abs", "add.reduce": "sum", "concatenate": "cat", "divide": "div", "multiply": "mul", "multiply.reduce": "prod",
+    "negative": "neg", "power": "pow", "subtract": "sub",
+}  # fmt: skip
+
+# NumPy's functions that write into their first argument; a tensor's storage keeps count of its writes.
+_WRITES = {"copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"}
+
+# Those that look at shape and dtype only: there is no gradient to lose.
+_LOOKS = {"empty_like", "full_like", "ndim", "ones_like", "result_type", "shape", "size", "zeros_like"}
 
 
 def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What ``ufunc(tensor)`` does; see `numpy.ndarray.__array_ufunc__`."""
-    if any(isinstance(out, Tensor) for out in kwargs.get("out", ())):
-        raise ArgumentError(
-            f"np.{ufunc.__name__}(..., out=tensor) and array {ufunc.__name__}= tensor would write behind the graph's back; "
-            "use the tensor's in-place methods (add_, mul_, ...) or assign to tensor[...]"
-        )
+    name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+    if any(isinstance(out, Tensor) for out in kwargs.get("out", ())) or (method == "at" and isinstance(inputs[0], Tensor)):
+        _refuse_to_write(name)
     if method == "__call__" and ufunc in _OURS and not kwargs:
         return _OURS[ufunc](*inputs)
-    _refuse_to_lose_gradient(ufunc.__name__, inputs)
+    _refuse_to_lose_gradient(name, inputs)
     result = getattr(ufunc, method)(*_arrays(inputs), **_arrays(kwargs))
     return Tensor(result) if isinstance(result, (np.ndarray, np.generic)) else result
 
 
 def call_function(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
     """What a NumPy function on tensors does; the result is NumPy's."""
-    _refuse_to_lose_gradient(function.__name__, (args, kwargs))
+    name = function.__name__
+    first = next(iter((*args, *kwargs.values())), None)
+    if isinstance(kwargs.get("out"), Tensor) or (name in _WRITES and isinstance(first, Tensor)):
+        _refuse_to_write(name)
+    if name not in _LOOKS:
+        _refuse_to_lose_gradient(name, (args, kwargs))
     return function(*_arrays(args), **_arrays(kwargs))
+
+
+def _refuse_to_write(name: str) -> None:
+    raise ArgumentError(
+        f"np.{name} into a tensor would write behind the graph's back; use the tensor's in-place methods (add_, copy_, "
+        "...) or assign to tensor[...]"
+    )
 
 
 def _arrays(value: Any) -> Any:
@@ -64,7 +83,8 @@ def _arrays(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.array
     if isinstance(value, (list, tuple)):
-        return type(value)(_arrays(item) for item in value)
+        items = [_arrays(item) for item in value]
+        return items if isinstance(value, list) else tuple(items)
     return {key: _arrays(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 

@@ -66,7 +66,10 @@ def as_array(data: Any, dtype: DTypeLike | None = None) -> Array:
 def _array_of_sequence(data: Sequence[Any], dtype: DTypeLike | None) -> Array:
     """Nested lists of numbers, arrays or tensors; plain Python floats take the default dtype, if none is asked for."""
     if any(isinstance(item, Tensor) for item in data):
-        return np.stack([as_array(item) for item in data])
+        arrays = [as_array(item) for item in data]
+        floats = [array.dtype for array in arrays if array.dtype.kind == "f"]
+        kind = np.result_type(*floats) if floats else None  # NumPy would make float64 of float32 beside int64
+        return np.stack(arrays, dtype=dtype or kind, casting="unsafe")
     try:
         array = np.asarray(data, dtype)
     except ValueError as error:
@@ -142,7 +145,9 @@ class Tensor:
     grad_fn: "Function | None" = None
     name: str | None = None
     _requires_grad: Bool = False
-    _is_view: Bool = False
+    _is_view: Bool = False  # shares another tensor's memory, and its history (a slice, a reshape)
+    _is_alias: Bool = False  # shares another tensor's memory and not its history (detach, data)
+    _lost_history: Bool = False  # a view that was taken under no_grad from a tensor that requires grad
     _recorded_when_made: Int = 0
     _counter: VersionCounter | None = None
     _hooks: "list[Callable[[Tensor], Tensor | None]] | None" = None
@@ -150,6 +155,8 @@ class Tensor:
 
     def __init__(self, data: Any, requires_grad: Bool = False) -> None:
         self.array: Array = data if type(data) is np.ndarray and data.dtype.kind in "biuf" else as_array(data)
+        if isinstance(data, Tensor):
+            data._alias(self, cut_off=True)
         if requires_grad:
             self.requires_grad = True
 
@@ -275,16 +282,34 @@ class Tensor:
 
     def detach(self) -> "Tensor":
         """The same values, cut off from the graph; shares the storage."""
-        return self._alias(Tensor(self.array))
+        return Tensor(self)
 
     @property
     def data(self) -> "Tensor":
-        """The same values, cut off from the graph (PyTorch's spelling of `detach`)."""
+        """The same values, cut off from the graph, as `detach` gives them.
+
+        Assigning replaces the values and keeps the tensor; the memory of what is assigned is shared. Unlike PyTorch's,
+        writes through ``.data`` are noticed: a backward pass that needs the values as they were raises.
+        """
         return self.detach()
 
     @data.setter
     def data(self, value: TensorLike) -> None:
-        self.array = as_array(value)
+        array = as_array(value)
+        if self._requires_grad and array.dtype.kind != "f":
+            raise DTypeError(
+                f"{self._described()} requires grad, so its data must be floating-point; got {array.dtype}: use .float()"
+            )
+        version = self._version
+        self.array = array
+        if isinstance(value, Tensor):
+            value._alias(self, cut_off=True)
+            return
+        # A storage of its own: whoever shared the old one goes on counting without this tensor.
+        self._counter = VersionCounter()
+        self._counter.value = version
+        self._is_view = self._is_alias = self._lost_history = False
+        self._recorded_when_made = 0
         self._wrote("data = ...")
 
     def retain_grad(self) -> None:
@@ -330,17 +355,21 @@ class Tensor:
         counter.value += 1
         counter.writer = writer
 
-    def _alias(self, view: "Tensor") -> "Tensor":
-        """Make `view`, whose array shares this tensor's memory, share its version as well."""
-        view._counter = self._shared_counter()
-        view._is_view = True
-        view._recorded_when_made = view._counter.recorded
+    def _alias(self, view: "Tensor", cut_off: Bool = False) -> "Tensor":
+        """Make `view`, whose array shares this tensor's memory, share its version as well; `cut_off`: not its history."""
+        counter = self._shared_counter()
+        view._counter = counter
+        view._recorded_when_made = counter.recorded
+        view._is_alias = cut_off or self._is_alias
+        view._is_view = not view._is_alias
+        view._lost_history = view._is_view and (self._lost_history or (self._requires_grad and not view._requires_grad))
         return view
 
     def _refuse_if_stale(self, op: str) -> None:
         """A view whose storage was since written by a *recorded* op has a history that is no longer true."""
         counter = self._counter
-        if counter is not None and counter.recorded != self._recorded_when_made:
+        outdated = self._is_view and counter is not None and counter.recorded != self._recorded_when_made
+        if outdated and counter is not None and autograd.mode.STATE.grad_enabled:
             raise InplaceError(
                 f"{op} was given a view (shape {self.shape}) that was taken before its storage was changed in place by "
                 f"{counter.writer}, which the graph recorded: the view's gradient would be wrong. Take the view again "
@@ -413,12 +442,18 @@ class Tensor:
         return id(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and self.array.size == 1 else repr(self)
+        if self.array.ndim == 0:
+            return format(self.item(), spec)
+        if spec:
+            raise DTypeError(f"format {spec!r} is for one number, this tensor has shape {self.shape}: use .item() or .tolist()")
+        return repr(self)
 
     def __repr__(self) -> str:
         dtype = self.array.dtype
         values = np.array2string(self.array, precision=4, separator=", ", prefix="tensor(", threshold=1000)
         parts = [values]
+        if self.array.size == 0 and self.array.ndim != 1:
+            parts.append(f"size={self.shape}")
         if dtype not in (_default_dtype, np.int64, np.bool_):
             parts.append(f"dtype={dtype}")
         if self.grad_fn is not None:
@@ -462,15 +497,17 @@ class Tensor:
     def __neg__(self) -> "Tensor": return ops.neg(self)
     def __pos__(self) -> "Tensor": return self
     def __abs__(self) -> "Tensor": return ops.abs(self)
-    def __invert__(self) -> "Tensor": return ops.logical_not(self)
+    def __invert__(self) -> "Tensor": return ops.bitwise_not(self)
     def __and__(self, other: TensorLike) -> "Tensor": return ops.bitwise_and(self, other)
     def __rand__(self, other: TensorLike) -> "Tensor": return ops.bitwise_and(other, self)
     def __or__(self, other: TensorLike) -> "Tensor": return ops.bitwise_or(self, other)
     def __ror__(self, other: TensorLike) -> "Tensor": return ops.bitwise_or(other, self)
     def __xor__(self, other: TensorLike) -> "Tensor": return ops.bitwise_xor(self, other)
     def __rxor__(self, other: TensorLike) -> "Tensor": return ops.bitwise_xor(other, self)
-    def __eq__(self, other: Any) -> "Tensor": return ops.eq(self, other)  # type: ignore[override]
-    def __ne__(self, other: Any) -> "Tensor": return ops.ne(self, other)  # type: ignore[override]
+    def __eq__(self, other: Any) -> "Tensor":  # type: ignore[override]
+        return NotImplemented if other is None or isinstance(other, str) else ops.eq(self, other)
+    def __ne__(self, other: Any) -> "Tensor":  # type: ignore[override]
+        return NotImplemented if other is None or isinstance(other, str) else ops.ne(self, other)
     def __lt__(self, other: TensorLike) -> "Tensor": return ops.lt(self, other)  # type: ignore[misc]
     def __le__(self, other: TensorLike) -> "Tensor": return ops.le(self, other)  # type: ignore[misc]
     def __gt__(self, other: TensorLike) -> "Tensor": return ops.gt(self, other)  # type: ignore[misc]
@@ -481,6 +518,12 @@ class Tensor:
     def __isub__(self, other: TensorLike) -> "Tensor": return ops.sub_(self, other)
     def __imul__(self, other: TensorLike) -> "Tensor": return ops.mul_(self, other)
     def __itruediv__(self, other: TensorLike) -> "Tensor": return ops.div_(self, other)
+    def __ifloordiv__(self, other: TensorLike) -> "Tensor": return ops.floor_divide_(self, other)
+    def __imod__(self, other: TensorLike) -> "Tensor": return ops.remainder_(self, other)
+    def __ipow__(self, exponent: TensorLike) -> "Tensor": return ops.pow_(self, exponent)
+    def __iand__(self, other: TensorLike) -> "Tensor": return ops.bitwise_and_(self, other)
+    def __ior__(self, other: TensorLike) -> "Tensor": return ops.bitwise_or_(self, other)
+    def __ixor__(self, other: TensorLike) -> "Tensor": return ops.bitwise_xor_(self, other)
 
     def add(self, other: TensorLike, *, alpha: Float = 1) -> "Tensor": return ops.add(self, other, alpha=alpha)
     def sub(self, other: TensorLike, *, alpha: Float = 1) -> "Tensor": return ops.sub(self, other, alpha=alpha)
@@ -518,7 +561,7 @@ class Tensor:
         return ops.clamp(self, min, max)
     clip = clamp
     def where(self, condition: TensorLike, other: TensorLike) -> "Tensor": return ops.where(condition, self, other)
-    def masked_fill(self, mask: TensorLike, value: TensorLike) -> "Tensor": return ops.where(mask, value, self)
+    def masked_fill(self, mask: TensorLike, value: TensorLike) -> "Tensor": return ops.masked_fill(self, mask, value)
     def isnan(self) -> "Tensor": return ops.isnan(self)
     def isinf(self) -> "Tensor": return ops.isinf(self)
     def isfinite(self) -> "Tensor": return ops.isfinite(self)
@@ -533,9 +576,9 @@ class Tensor:
         return ops.sum(self, dim, keepdim, **numpy_names)
     def mean(self, dim: Dims = None, keepdim: Bool = False, **numpy_names: Any) -> "Tensor":
         return ops.mean(self, dim, keepdim, **numpy_names)
-    def var(self, dim: Dims = None, unbiased: Bool | None = None, **options: Any) -> "Tensor":
+    def var(self, dim: "Dims | Bool" = None, unbiased: Bool | None = None, **options: Any) -> "Tensor":
         return ops.var(self, dim, unbiased, **options)
-    def std(self, dim: Dims = None, unbiased: Bool | None = None, **options: Any) -> "Tensor":
+    def std(self, dim: "Dims | Bool" = None, unbiased: Bool | None = None, **options: Any) -> "Tensor":
         return ops.std(self, dim, unbiased, **options)
     def max(self, dim: Int | None = None, keepdim: Bool = False, **numpy_names: Any) -> Any:
         return ops.max(self, dim, keepdim, **numpy_names)
@@ -567,7 +610,9 @@ class Tensor:
         return ops.norm(self, p, dim, keepdim, **numpy_names)
 
     def reshape(self, *shape: Any) -> "Tensor": return ops.reshape(self, *shape)
-    def view(self, *shape: Any) -> "Tensor": return ops.reshape(self, *shape)
+    def view(self, *shape: Any) -> "Tensor":
+        """`reshape`: a view where memory allows and a copy where it does not (PyTorch's view refuses to copy)."""
+        return ops.reshape(self, *shape)
     def view_as(self, other: "Tensor") -> "Tensor": return ops.reshape(self, other.shape)
     def flatten(self, start_dim: Int = 0, end_dim: Int = -1) -> "Tensor": return ops.flatten(self, start_dim, end_dim)
     def permute(self, *dims: Any) -> "Tensor": return ops.permute(self, *dims)
@@ -583,7 +628,7 @@ class Tensor:
     def expand_as(self, other: "Tensor") -> "Tensor": return ops.expand(self, other.shape)
     def repeat(self, *counts: Any) -> "Tensor": return ops.repeat(self, *counts)
     def flip(self, *dims: Any, **numpy_names: Any) -> "Tensor": return ops.flip(self, *dims, **numpy_names)
-    def roll(self, shifts: Dims, dims: Dims = None) -> "Tensor": return ops.roll(self, shifts, dims)
+    def roll(self, shifts: Int | Sequence[Int], dims: Dims = None) -> "Tensor": return ops.roll(self, shifts, dims)
     def split(self, split_size: Int | Sequence[Int], dim: Int = 0) -> "tuple[Tensor, ...]":
         return ops.split(self, split_size, dim)
     def chunk(self, chunks: Int, dim: Int = 0) -> "tuple[Tensor, ...]": return ops.chunk(self, chunks, dim)
@@ -595,7 +640,7 @@ class Tensor:
 
     def matmul(self, other: TensorLike) -> "Tensor": return ops.matmul(self, other)
     mm = bmm = matmul
-    def dot(self, other: TensorLike) -> "Tensor": return ops.matmul(self, other)
+    def dot(self, other: TensorLike) -> "Tensor": return ops.dot(self, other)
 
     def to(self, *args: Any, dtype: DTypeLike | None = None, device: str | None = None) -> "Tensor":
         return ops.to(self, *args, dtype=dtype, device=device)
@@ -614,6 +659,7 @@ class Tensor:
         return ops.sub_(self, other, alpha=alpha)
     def mul_(self, other: TensorLike) -> "Tensor": return ops.mul_(self, other)
     def div_(self, other: TensorLike) -> "Tensor": return ops.div_(self, other)
+    def pow_(self, exponent: TensorLike) -> "Tensor": return ops.pow_(self, exponent)
     def copy_(self, other: TensorLike) -> "Tensor": return ops.copy_(self, other)
     def zero_(self) -> "Tensor": return ops.fill_(self, 0)
     def fill_(self, value: TensorLike) -> "Tensor": return ops.fill_(self, value)

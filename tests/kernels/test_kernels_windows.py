@@ -109,6 +109,13 @@ def test_stochastic_draws_in_proportion():
         assert indices.ravel().tolist() == [0, 0, 2, 2]
 
 
+def test_stochastic_sums_float32_accurately():
+    """2^24 + 1 is no float32: added up in float32, the ones could never be drawn."""
+    x = np.array([[[2**24, 1, 1, 1]]], np.float32)
+    _, indices = run("stochastic_pool", "numpy", x, np.array([[[1 - 1e-9]]]), PoolGeometry.of(x.shape, 4))
+    assert indices.item() == 3
+
+
 def test_the_mean_of_many_float32_is_accurate():
     """A million numbers near 1: adding them up in float32 would lose the digits that this asks for."""
     x = np.full((1, 1, 1024, 1024), 1.1, np.float32)

@@ -10,8 +10,8 @@ from .mutants import Mutant, mutants_of
 OPS = all_ops()
 
 EQUIVALENT = {
-    "PiecewiseConstant.backward: negated in `return gy * 0`": "zero has no sign",
-    "Power.backward: negated in `return gy * 0`": "zero has no sign",
+    "PiecewiseConstant.backward: negated in `return gy.masked_fill(True, 0)`": "zero has no sign",
+    "Power.backward: negated in `return gy.masked_fill(True, 0)`": "zero has no sign",
 }
 
 

@@ -306,6 +306,8 @@ def test_load_not_strict_takes_what_fits():
     assert result == (["bias"], ["extra"])
     assert repr(result) == "IncompatibleKeys(missing_keys=['bias'], unexpected_keys=['extra'])"
     assert layer.weight.tolist() == [[3, 3], [3, 3]]
+    only_missing = layer.load_state_dict({"bias": np.zeros(2)}, strict=False)
+    assert repr(only_missing) == "IncompatibleKeys(missing_keys=['weight'], unexpected_keys=[])"
 
 
 def test_load_not_strict_still_refuses_shapes():
@@ -339,6 +341,7 @@ def test_requires_grad_freezes():
     net(tg.randn(2, 2, 4, 4)).sum().backward()
     assert all(p.grad is None for p in net.first.parameters())
     assert all(p.grad is not None for p in net.second.parameters())
+    assert all(p.requires_grad for p in net.requires_grad_().parameters())
 
 
 def test_zero_grad():

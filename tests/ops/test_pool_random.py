@@ -24,10 +24,15 @@ def draw(*shape, seed=0):
 
 def test_fractional_agrees_with_pytorch():
     """PyTorch 2.13's answer; the first sample is the width's, the second the height's."""
-    x = (np.arange(42.0) * 17 % 43).reshape(1, 1, 6, 7)
-    y, where = F.fractional_max_pool2d(x, (2, 3), (3, 4), return_indices=True, _random_samples=np.array([[[0.2, 0.9]]]))
-    assert y[0, 0].tolist() == [[34, 41, 41, 42], [40, 40, 38, 39], [37, 37, 37, 35]]
-    assert where[0, 0].tolist() == [[2, 10, 10, 5], [15, 15, 25, 20], [30, 30, 30, 40]]
+    x = (np.arange(72.0) * 29 % 73).reshape(1, 1, 8, 9)
+    _, where = F.fractional_max_pool2d(x, 2, 5, return_indices=True, _random_samples=np.array([[[0.2, 0.9]]]))
+    assert where[0, 0].tolist() == [
+        [10, 2, 12, 5, 7], [10, 20, 12, 15, 25], [27, 30, 30, 32, 35], [45, 47, 40, 50, 52], [55, 65, 57, 60, 70],
+    ]  # fmt: skip
+    _, where = F.fractional_max_pool2d(x, 2, 5, return_indices=True, _random_samples=np.array([[[0.9, 0.2]]]))
+    assert where[0, 0].tolist() == [
+        [10, 2, 5, 5, 7], [10, 20, 22, 15, 25], [27, 30, 40, 32, 35], [45, 47, 40, 50, 52], [55, 65, 67, 60, 70],
+    ]  # fmt: skip
 
 
 def test_every_plane_has_windows_of_its_own_and_all_lie_inside():

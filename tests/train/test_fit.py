@@ -67,6 +67,7 @@ def test_the_history_is_plain_data(model, batches):
 def test_the_model_trains_in_training_mode_and_is_measured_in_the_other(model, batches):
     modes = []
     model.register_forward_hook(lambda module, inputs, output: modes.append(module.training))
+    model.eval()
     fit(model, batches, batches, epochs=2, optimizer=sgd(model), progress=False)
     assert modes == ([True] * 3 + [False] * 3) * 2
 
@@ -139,6 +140,11 @@ def test_a_loss_that_is_not_finite_stops_before_it_can_do_harm(model, batches):
     with pytest.raises(TrainingError, match="the loss became nan, training stopped: lower the learning rate"):
         fit(model, batches, epochs=1, optimizer=sgd(model), progress=False, loss=lambda s, t: tg.cross_entropy(s, t) * np.nan)
     np.testing.assert_array_equal(model.fc.weight.detach().numpy(), before)
+
+
+def test_an_overflow_is_the_one_error_and_no_warning_besides(model, batches):
+    with pytest.raises(TrainingError, match="the loss became inf"):
+        fit(model, batches, epochs=1, optimizer=sgd(model), progress=False, loss=lambda s, t: (s * s * 1e30 * 1e30).sum())
 
 
 def test_less_than_one_epoch_is_refused(model, batches):

@@ -67,6 +67,8 @@ def run_backward(
                 if accumulate:
                     node.accumulate(gradient, owned, create_graph)
                 continue
+            if wanted.isdisjoint(node.edges):
+                continue  # a target: what it saved is left for whoever goes on from here
             for edge, input_gradient in _differentiate(node, gradient, wanted, create_graph):
                 pending.add(edge, input_gradient)
             if not retain_graph:
@@ -133,11 +135,17 @@ def _run_hooks(node: Function, gradient: Tensor, owned: bool) -> tuple[Tensor, b
         replacement = hook(gradient)
         owned = False
         if replacement is not None:
+            if not isinstance(replacement, Tensor):
+                raise AutogradError(
+                    f"a hook on the output of {node.described} returned a {type(replacement).__name__}; return a tensor, or "
+                    "None to leave the gradient as it is"
+                )
             _check_shape(f"a hook on the output of {node.described}", replacement, node.shape)
-            gradient = replacement
+            gradient = replacement.to(node.dtype)
     tensor = node.retains_grad() if node.retains_grad is not None else None
     if tensor is not None:
-        tensor.grad, owned = gradient if tensor.grad is None else tensor.grad + gradient, False
+        # A copy: what the rules pass on may be shared between tensors, or expanded and not writeable.
+        tensor.grad = gradient.clone() if tensor.grad is None else tensor.grad + gradient
     return gradient, owned
 
 

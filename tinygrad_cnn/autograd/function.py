@@ -68,7 +68,7 @@ class Function:
     """
 
     __slots__ = (
-        "__dict__", "__weakref__", "_inputs", "_output_counter", "_saved", "auxiliary", "dtype", "edges", "hooks",
+        "__dict__", "__weakref__", "_arrays", "_inputs", "_output_counter", "_saved", "auxiliary", "dtype", "edges", "hooks",
         "input_dtypes", "input_shapes", "module", "needs_input_grad", "number", "params", "retains_grad", "shape",
     )  # fmt: skip
 
@@ -77,7 +77,9 @@ class Function:
         self.__dict__.update(params)
         self.edges: tuple[Function | None, ...] = ()
         self.needs_input_grad: tuple[bool, ...] = ()
+        # The inputs and their arrays while `forward` runs, so that what it saves can be recognised as an input.
         self._inputs: tuple[Tensor, ...] = ()
+        self._arrays: list[Array] = []
         # What the rule needs, in the order it was saved: (input tensor | None, array, version when saved).
         self._saved: list[tuple[Tensor | None, Array | None, int]] | None = []
         self._output_counter: VersionCounter | None = None
@@ -125,9 +127,12 @@ class Function:
             return inputs[0]._alias(output) if self._shares_memory(inputs, output) else output
         self.module = STATE.module_path
         self.needs_input_grad = tuple([x._requires_grad for x in inputs])
-        self._inputs = inputs
-        output = Tensor(self.forward(*[x.array for x in inputs]))
-        self._inputs = ()
+        arrays = [x.array for x in inputs]
+        if len({*map(id, arrays)}) < len(arrays):
+            _tell_apart(inputs, arrays)
+        self._inputs, self._arrays = inputs, arrays
+        output = Tensor(self.forward(*arrays))
+        self._inputs, self._arrays = (), []
         if STATE.anomaly is not None:
             STATE.anomaly.after_forward(self, inputs, output.array)
         self.edges = tuple([x._edge() if x._requires_grad else None for x in inputs])
@@ -151,8 +156,12 @@ class Function:
             return
         assert self._saved is not None
         for value in values:
-            tensor = next((x for x in self._inputs if x.array is value), None)
-            self._saved.append((tensor, value, tensor._version if tensor is not None else 0))
+            for x, array in zip(self._inputs, self._arrays, strict=True):
+                if array is value:
+                    self._saved.append((x, x.array, x._version))
+                    break
+            else:
+                self._saved.append((None, value, 0))
 
     def save_output(self, y: Array) -> None:
         """Keep the output for the rule; it comes back attached to this node."""
@@ -186,6 +195,11 @@ class Function:
         return self._saved
 
     def _checked(self, tensor: Tensor | None, array: Array | None, version: int) -> Array | None:
+        if tensor is not None and tensor.array is not array:
+            raise InplaceError(
+                f"{self.described} needs {tensor._described()} for its gradient, but its values were replaced since (by "
+                "assigning to .data); run the forward pass again after that"
+            )
         counter = self._output_counter if version < 0 else tensor._counter if tensor is not None else None
         if array is not None and counter is not None and counter.value != max(version, 0):
             origin = "its own output" if tensor is None else tensor._described()
@@ -230,6 +244,13 @@ class Function:
 
     def __repr__(self) -> str:
         return f"<{self.op_name}Backward>"
+
+
+def _tell_apart(inputs: tuple[Tensor, ...], arrays: list[Array]) -> None:
+    """Give tensors that hold one array (``x`` and ``Tensor(x.array)``) an array object each, to be recognised by."""
+    for i, array in enumerate(arrays):
+        if any(array is other and inputs[i] is not inputs[j] for j, other in enumerate(arrays[:i])):
+            arrays[i] = array.view()
 
 
 class AccumulateGrad(Function):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import ArgumentError, AutogradError, ShapeError
+from ..errors import ArgumentError, AutogradError, DTypeError, ShapeError
 from ..tensor import Tensor
 from .engine import run_backward
 
@@ -25,6 +25,7 @@ def _start(output: Tensor, gradient: Tensor | None) -> Tensor:
             "backward from a tensor that needs no gradient: none of what it was computed from has requires_grad=True, or "
             "it was computed under no_grad() or detached"
         )
+    output._refuse_if_stale("backward")
     if gradient is None:
         if output.numel() != 1:
             raise AutogradError(
@@ -32,6 +33,8 @@ def _start(output: Tensor, gradient: Tensor | None) -> Tensor:
                 "only for a tensor with one element it is 1 by itself (did you forget .sum() or .mean()?)"
             )
         return Tensor(np.ones(output.shape, output.dtype))
+    if not isinstance(gradient, Tensor):
+        raise DTypeError(f"the gradient to start with must be a tensor, got {type(gradient).__name__}: use tensor(gradient)")
     if gradient.shape != output.shape:
         raise ShapeError(f"the gradient has shape {gradient.shape}, the tensor that it is of has {output.shape}")
     return gradient.to(output.dtype)
@@ -118,6 +121,7 @@ def grad(
             raise AutogradError(
                 f"grad: input {i} (shape {x.shape}) does not require grad; set requires_grad=True before it is used"
             )
+        x._refuse_if_stale("grad")
     if materialize_grads and allow_unused is False:
         raise ArgumentError("grad: materialize_grads=True gives zeros for unused inputs, so allow_unused cannot be False")
     targets = [x._edge() for x in xs]

@@ -1,6 +1,7 @@
 """Making sense of what users pass: operands, dimensions, and NumPy's names for PyTorch's arguments."""
 
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
@@ -31,7 +32,7 @@ def accepts_numpy_names(function: Callable[P, R]) -> Callable[..., R]:
 
 
 def as_tensor(value: TensorLike) -> Tensor:
-    """A tensor as it is, anything else wrapped."""
+    """A tensor as it is, anything else wrapped; an array is not copied, so leave it alone until the backward pass."""
     return value if isinstance(value, Tensor) else Tensor(value)
 
 
@@ -64,8 +65,8 @@ def _with_other(x: Tensor, other: Any) -> tuple[Tensor, Tensor]:
     """`x` beside something that is not a tensor yet."""
     if isinstance(other, (bool, int, float, np.generic)):
         dtype = x.array.dtype
-        if dtype.kind == "f" or (dtype.kind in "iu" and isinstance(other, (int, np.integer))):
-            return x, Tensor(np.asarray(other, dtype))
+        if dtype.kind == "f" or (dtype.kind in "iu" and isinstance(other, (int, np.integer, np.bool_))):
+            return x, Tensor(_number_as(other, dtype))
         if dtype.kind == "b" and isinstance(other, (bool, np.bool_)):
             return x, Tensor(np.asarray(other))
         wider = get_default_dtype() if isinstance(other, (float, np.floating)) else np.dtype(np.int64)
@@ -73,6 +74,13 @@ def _with_other(x: Tensor, other: Any) -> tuple[Tensor, Tensor]:
     if other is None or isinstance(other, (str, bytes, dict)):
         raise DTypeError(f"expected a tensor, an array or a number beside a tensor, got {type(other).__name__}")
     return operands(x, Tensor(as_array(other)))
+
+
+def _number_as(number: Any, dtype: np.dtype[Any]) -> Any:
+    try:
+        return np.asarray(number, dtype)
+    except OverflowError:
+        raise DTypeError(f"{number} does not fit the {dtype} tensor beside it: use .long() or .float() on that first") from None
 
 
 def _promoted(a: Any, b: Any) -> np.dtype[Any]:
@@ -85,31 +93,35 @@ def _promoted(a: Any, b: Any) -> np.dtype[Any]:
 
 
 def one_dim(op: str, dim: int, ndim: int) -> int:
-    """A dimension counted from the front."""
-    if not -ndim <= dim < ndim:
-        if ndim == 0 and dim in (0, -1):
-            return 0
-        raise ShapeError(f"{op}: dim {dim} does not exist in a tensor of {ndim} dimensions (valid: {-ndim} to {ndim - 1})")
-    return dim % ndim
+    """A dimension counted from the front; a number (no dimensions) is taken as a vector of one."""
+    try:
+        dim = operator.index(dim)
+    except TypeError:
+        raise DTypeError(f"{op}: a dimension is an integer, got {dim!r}") from None
+    among = max(ndim, 1)
+    if not -among <= dim < among:
+        raise ShapeError(f"{op}: dim {dim} does not exist in a tensor of {ndim} dimensions (valid: {-among} to {among - 1})")
+    return dim % among
 
 
 def all_dims(op: str, dim: Dims, ndim: int) -> tuple[int, ...]:
-    """The dimensions asked for, counted from the front; None is all of them."""
+    """The dimensions asked for, counted from the front; None and () are all of them."""
     if dim is None:
         return tuple(range(ndim))
-    if not isinstance(dim, Sequence):
-        return (one_dim(op, int(dim), ndim),) if ndim else ()
-    dims = tuple(one_dim(op, int(d), ndim) for d in dim)
+    dims = tuple(one_dim(op, d, ndim) for d in dim) if isinstance(dim, Sequence) else (one_dim(op, dim, ndim),)
     if len(set(dims)) != len(dims):
-        raise ShapeError(f"{op}: a dimension appears twice in dim={tuple(dim)}")
-    return dims if dims else tuple(range(ndim))
+        raise ShapeError(f"{op}: a dimension appears twice in dim={dim}")
+    return dims if dims and ndim else tuple(range(ndim))
 
 
-def sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
+def sizes(op: str, shape: tuple[Any, ...]) -> tuple[int, ...]:
     """``reshape(2, 3)`` and ``reshape((2, 3))`` alike."""
     if len(shape) == 1 and isinstance(shape[0], Sequence):
         shape = tuple(shape[0])
-    return tuple(int(size) for size in shape)
+    try:
+        return tuple(map(operator.index, shape))
+    except TypeError:
+        raise DTypeError(f"{op}: sizes are integers, got {shape}") from None
 
 
 def broadcast_shape(op: str, a: Tensor, b: Tensor) -> None:

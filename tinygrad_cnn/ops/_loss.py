@@ -1,7 +1,8 @@
 """What the losses share: the reduction, and the refusal of shapes and targets that do not fit.
 
-A loss has the dtype of its input: targets and weights are converted to it. A loss that quietly broadcasts is nearly always a mistake: a prediction of shape (n, 1) beside targets of shape (n,) would
-be compared pair by pair, n * n times, and train towards the mean. So input and target must have one shape here.
+A loss that quietly broadcasts is nearly always a mistake: a prediction of shape (n, 1) beside targets of shape (n,) would
+be compared pair by pair, n * n times, and train towards the mean. So input and target must have one shape here. A loss has
+the dtype of its input, to which targets and weights are converted.
 """
 
 from collections.abc import Sequence

@@ -27,7 +27,7 @@ class ReLU(Function):
 
     def backward(self, gy: Tensor) -> Any:
         (y,) = self.saved
-        return gy * (y > 0)
+        return gy.masked_fill(y <= 0, 0.0)
 
     def backward_kernel(self, gy: Array) -> Any:
         (y,) = self.saved_arrays

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.function import Array, Function
-from ..errors import ShapeError
+from ..errors import ArgumentError, DTypeError, TinygradError
 from ..kernels import numpy_reduce
 from ..tensor import Tensor, TensorLike
 from ._arguments import as_float, as_tensor, broadcast_shape, operands
@@ -142,7 +142,7 @@ class Power(Function):
     def backward(self, gy: Tensor) -> Any:
         (x,) = self.saved
         if self.exponent == 0:
-            return gy * 0
+            return gy.masked_fill(True, 0)
         return gy * (self.exponent * x ** (self.exponent - 1))
 
 
@@ -150,8 +150,8 @@ class Pow(Function):
     """A tensor as exponent, y = a ** b.
 
     Gradient
-        ga = gy * b * a ** (b - 1), gb = gy * y * log(a); at a = 0 the second is 0 (its limit for b > 0), and so is the
-        first for b = 0
+        ga = gy * b * a ** (b - 1), gb = gy * y * log(a); at a = 0 the second is 0 for b >= 0 (its limit, for b > 0), and
+        the first for b = 0
     Saves
         a, b, y
     """
@@ -170,28 +170,30 @@ class Pow(Function):
             base = where((a == 0) & (b == 0), 1.0, a)
             ga = sum_to(gy * b * base ** (b - 1), self.input_shapes[0])
         if self.needs_input_grad[1]:
-            gb = sum_to(gy * y * log(where(a == 0, 1.0, a)), self.input_shapes[1])
+            gb = sum_to(gy * y * log(where((a == 0) & (b >= 0), 1.0, a)), self.input_shapes[1])
         return ga, gb
 
 
 class Exp(Function):
-    """Exponential, y = e^x.
+    """Exponential, y = base^x; base is e or 2.
 
     Gradient
-        gx = gy * y
+        gx = gy * y * ln base
     Saves
         y
     """
 
+    base: float = math.e
+
     def forward(self, x: Array) -> Array:
         with np.errstate(over="ignore"):
-            y = np.exp(x)
+            y = np.exp2(x) if self.base == 2 else np.exp(x)
         self.save_output(y)
         return y
 
     def backward(self, gy: Tensor) -> Any:
         (y,) = self.saved
-        return gy * y
+        return gy * y if self.base == math.e else gy * y * math.log(self.base)
 
 
 class Expm1(Function):
@@ -215,22 +217,26 @@ class Expm1(Function):
 
 
 class Log(Function):
-    """Natural logarithm, y = ln x; -inf at 0, NaN below.
+    """Logarithm to base e, 2 or 10; -inf at 0, NaN below.
 
     Gradient
-        gx = gy / x
+        gx = gy / (x * ln base)
     Saves
         x
     """
 
+    base: float = math.e
+
     def forward(self, x: Array) -> Array:
         self.save_for_backward(x)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.log(x)
+            if self.base == math.e:
+                return np.log(x)
+            return np.log2(x) if self.base == 2 else np.log10(x)
 
     def backward(self, gy: Tensor) -> Any:
         (x,) = self.saved
-        return gy / x
+        return gy / x if self.base == math.e else gy / (x * math.log(self.base))
 
 
 class Log1p(Function):
@@ -396,7 +402,7 @@ class Maximum(Function):
 
     def backward(self, gy: Tensor) -> Any:
         (share_a,) = self.saved
-        return sum_to(gy * share_a, self.input_shapes[0]), sum_to(gy * (1 - share_a), self.input_shapes[1])
+        return _shared_out(gy, share_a, self.input_shapes[0]), _shared_out(gy, 1 - share_a, self.input_shapes[1])
 
 
 class Minimum(Function):
@@ -414,7 +420,7 @@ class Minimum(Function):
 
     def backward(self, gy: Tensor) -> Any:
         (share_a,) = self.saved
-        return sum_to(gy * share_a, self.input_shapes[0]), sum_to(gy * (1 - share_a), self.input_shapes[1])
+        return _shared_out(gy, share_a, self.input_shapes[0]), _shared_out(gy, 1 - share_a, self.input_shapes[1])
 
 
 class Clamp(Function):
@@ -430,14 +436,15 @@ class Clamp(Function):
     high: float | None
 
     def forward(self, x: Array) -> Array:
+        low = -np.inf if self.low is None else self.low
+        high = np.inf if self.high is None else self.high
+        self.save_for_backward((low <= x) & (x <= high))
         y = x if self.low is None else np.maximum(x, x.dtype.type(self.low))
-        y = y if self.high is None else np.minimum(y, x.dtype.type(self.high))
-        self.save_for_backward((x == y).astype(x.dtype))
-        return y
+        return y if self.high is None else np.minimum(y, x.dtype.type(self.high))
 
     def backward(self, gy: Tensor) -> Any:
         (inside,) = self.saved
-        return gy * inside
+        return where(inside, gy, 0.0)
 
 
 class Where(Function):
@@ -495,7 +502,7 @@ class PiecewiseConstant(Function):
         return np.asarray(self.function(x))
 
     def backward(self, gy: Tensor) -> Any:
-        return gy * 0
+        return gy.masked_fill(True, 0)
 
 
 class Cast(Function):
@@ -536,6 +543,11 @@ def _share_of_first(wins: Array, ties: Array, dtype: Any) -> Array:
     return np.where(ties, 0.5, wins).astype(dtype)
 
 
+def _shared_out(gy: Tensor, share: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The share of gy, and 0 where there is none even of an infinite gy."""
+    return sum_to(where(share == 0, 0.0, gy * share), shape)
+
+
 # The functions that users call ----------------------------------------------------------------------------------------
 
 
@@ -543,9 +555,11 @@ def _binary(op: type[Function], name: str, a: TensorLike, b: TensorLike) -> Tens
     x, y = operands(a, b)
     try:
         return op.apply(x, y)
-    except ValueError as error:
+    except TinygradError:
+        raise
+    except (TypeError, ValueError) as error:
         broadcast_shape(name, x, y)
-        raise ShapeError(f"{name}: {error}") from None
+        raise DTypeError(f"{name} of {x.dtype} and {y.dtype}: {error}") from None
 
 
 def add(input: TensorLike, other: TensorLike, *, alpha: float = 1) -> Tensor:
@@ -557,12 +571,12 @@ def add(input: TensorLike, other: TensorLike, *, alpha: float = 1) -> Tensor:
     >>> tg.add(tg.tensor([1.0, 2.0]), 10)
     tensor([11., 12.])
     """
-    return _binary(Add, "add", input, other if alpha == 1 else mul(other, alpha))
+    return _binary(Add, "add", input, other if alpha == 1 else other * alpha)
 
 
 def sub(input: TensorLike, other: TensorLike, *, alpha: float = 1) -> Tensor:
     """``input - alpha * other``, broadcast."""
-    return _binary(Sub, "sub", input, other if alpha == 1 else mul(other, alpha))
+    return _binary(Sub, "sub", input, other if alpha == 1 else other * alpha)
 
 
 def mul(input: TensorLike, other: TensorLike) -> Tensor:
@@ -572,17 +586,23 @@ def mul(input: TensorLike, other: TensorLike) -> Tensor:
 
 def div(input: TensorLike, other: TensorLike) -> Tensor:
     """``input / other``, broadcast; integers are divided as floats."""
-    a, b = operands(input, other)
+    # A number beside an integer tensor need not fit its dtype: uint8 / -1.
+    a, b = operands(as_float(input) if isinstance(other, int) else input, as_float(other) if isinstance(input, int) else other)
     return _binary(Div, "div", as_float(a), as_float(b))
 
 
 def neg(input: TensorLike) -> Tensor:
     """``-input``."""
-    return Neg.apply(as_tensor(input))
+    x = as_tensor(input)
+    if x.array.dtype.kind == "b":
+        raise DTypeError("neg of a bool tensor: use ~ to invert a mask, or .long() first for the number -1")
+    return Neg.apply(x)
 
 
 def pow(input: TensorLike, exponent: TensorLike) -> Tensor:
     """``input ** exponent``; either may be a number.
+
+    An integer tensor to a negative number becomes a float (PyTorch refuses it).
 
     Examples
     --------
@@ -590,12 +610,20 @@ def pow(input: TensorLike, exponent: TensorLike) -> Tensor:
     >>> tg.pow(tg.tensor([1.0, 2.0, 3.0]), 2)
     tensor([1., 4., 9.])
     """
+    if isinstance(exponent, np.generic):
+        exponent = exponent.item()  # a NumPy float64 would make float64 of a float32 tensor
     if isinstance(exponent, (int, float)) and not isinstance(exponent, bool):
-        x = as_tensor(input)
+        x = _counted(as_tensor(input))
         if x.array.dtype.kind != "f" and (isinstance(exponent, float) or exponent < 0):
             x = as_float(x)
         return Power.apply(x, exponent=exponent)
-    return _binary(Pow, "pow", input, exponent)
+    base, exponent = operands(input, exponent)
+    return _binary(Pow, "pow", _counted(base), _counted(exponent))
+
+
+def _counted(x: Tensor) -> Tensor:
+    """Booleans as 0 and 1: NumPy computes with them in int8."""
+    return x.to(np.int64) if x.array.dtype.kind == "b" else x
 
 
 def square(input: TensorLike) -> Tensor:
@@ -610,7 +638,7 @@ def reciprocal(input: TensorLike) -> Tensor:
 
 def rsqrt(input: TensorLike) -> Tensor:
     """``1 / sqrt(input)``."""
-    return pow(as_float(input), -0.5)
+    return reciprocal(sqrt(input))
 
 
 def exp(input: TensorLike) -> Tensor:
@@ -626,8 +654,8 @@ def exp(input: TensorLike) -> Tensor:
 
 
 def exp2(input: TensorLike) -> Tensor:
-    """2 to the power of each element."""
-    return exp(mul(as_float(input), math.log(2)))
+    """2 to the power of each element; exact for integers."""
+    return Exp.apply(as_float(input), base=2)
 
 
 def expm1(input: TensorLike) -> Tensor:
@@ -641,13 +669,13 @@ def log(input: TensorLike) -> Tensor:
 
 
 def log2(input: TensorLike) -> Tensor:
-    """Logarithm to base 2."""
-    return mul(log(input), 1 / math.log(2))
+    """Logarithm to base 2; exact for powers of 2."""
+    return Log.apply(as_float(input), base=2)
 
 
 def log10(input: TensorLike) -> Tensor:
     """Logarithm to base 10."""
-    return mul(log(input), 1 / math.log(10))
+    return Log.apply(as_float(input), base=10)
 
 
 def log1p(input: TensorLike) -> Tensor:
@@ -687,7 +715,8 @@ def cosh(input: TensorLike) -> Tensor:
 
 def abs(input: TensorLike) -> Tensor:
     """Absolute value; its gradient at 0 is 0."""
-    return Abs.apply(as_tensor(input))
+    x = as_tensor(input)
+    return x.clone() if x.array.dtype.kind == "b" else Abs.apply(x)
 
 
 def maximum(input: TensorLike, other: TensorLike) -> Tensor:
@@ -707,8 +736,13 @@ def clamp(input: TensorLike, min: TensorLike | None = None, max: TensorLike | No
     ----------
     input : Tensor
     min, max : float or Tensor, optional
-        The limits. Numbers let the gradient pass where ``min <= x <= max``, the ends included; tensors get the gradient
-        of what they cut off (as `maximum` and `minimum` give it).
+        The limits; the upper one counts where they cross. The gradient passes where ``min <= x <= max``, the ends
+        included; elsewhere it goes to the limit, if that is a tensor.
+
+    Raises
+    ------
+    ArgumentError
+        If both limits are None.
 
     Examples
     --------
@@ -716,11 +750,21 @@ def clamp(input: TensorLike, min: TensorLike | None = None, max: TensorLike | No
     >>> tg.clamp(tg.tensor([-2.0, 0.5, 2.0]), -1, 1)
     tensor([-1. ,  0.5,  1. ])
     """
+    if min is None and max is None:
+        raise ArgumentError("clamp: both limits are None; give min, max or both")
     x = as_tensor(input)
-    if isinstance(min, (int, float, type(None))) and isinstance(max, (int, float, type(None))):
-        return Clamp.apply(x, low=min, high=max)
-    x = x if min is None else maximum(x, min)
-    return x if max is None else minimum(x, max)
+    numbers = (int, float, np.generic, type(None))
+    if isinstance(min, numbers) and isinstance(max, numbers):
+        for limit in (min, max):
+            x = x if limit is None else operands(x, limit)[0]
+        return Clamp.apply(x, low=_python_number(min), high=_python_number(max))
+    # Not `maximum` and `minimum`: they share a tie, and here all of it is x's. A NaN stays one.
+    x = x if min is None else where((x >= min) | (x != x), x, min)
+    return x if max is None else where((x <= max) | (x != x), x, max)
+
+
+def _python_number(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 clip = clamp
@@ -732,6 +776,7 @@ def where(condition: TensorLike, input: TensorLike, other: TensorLike) -> Tensor
     Parameters
     ----------
     condition : Tensor or ndarray of bool
+        Of numbers, those that are not 0 count as true.
     input, other : Tensor or float
 
     Examples
@@ -748,36 +793,71 @@ def where(condition: TensorLike, input: TensorLike, other: TensorLike) -> Tensor
     return Where.apply(mask if mask.dtype == bool else mask != 0, a, b)
 
 
+def masked_fill(input: TensorLike, mask: TensorLike, value: TensorLike) -> Tensor:
+    """`value` where the mask holds, `input` elsewhere; in the dtype of `input`, whatever that of `value`."""
+    x = as_tensor(input)
+    return where(mask, value.to(x.dtype) if isinstance(value, Tensor) else Tensor(np.asarray(value, x.dtype)), x)
+
+
 def floor_divide(input: TensorLike, other: TensorLike) -> Tensor:
-    """``floor(input / other)``; its gradient is 0."""
-    a, b = operands(input, other)
+    """``floor(input / other)``; no gradient flows through it (that of `floor` is 0).
+
+    Raises
+    ------
+    ArgumentError
+        For integers divided by 0.
+    """
+    a, b = _division("floor_divide", input, other)
     broadcast_shape("floor_divide", a, b)
-    return Tensor(np.floor_divide(a.array, b.array))
+    with np.errstate(all="ignore"):
+        return Tensor(np.asarray(np.floor_divide(a.array, b.array)))
 
 
 def remainder(input: TensorLike, other: TensorLike) -> Tensor:
-    """``input - other * floor(input / other)``, with the sign of `other`."""
-    return _binary(Remainder, "remainder", input, other)
+    """``input - other * floor(input / other)``, with the sign of `other`.
+
+    Raises
+    ------
+    ArgumentError
+        For integers divided by 0.
+    """
+    return _binary(Remainder, "remainder", *_division("remainder", input, other))
+
+
+def _division(name: str, input: TensorLike, other: TensorLike) -> tuple[Tensor, Tensor]:
+    """Both operands of a floored division, which has no result for an integer divided by 0."""
+    a, b = operands(input, other)
+    a, b = _counted(a), _counted(b)
+    if b.array.dtype.kind in "iu" and not b.array.all():
+        raise ArgumentError(f"{name}: an integer divided by 0; convert with .float() for inf and NaN, or exclude the zeros")
+    return a, b
 
 
 def sign(input: TensorLike) -> Tensor:
-    """-1, 0 or 1; its gradient is 0."""
-    return PiecewiseConstant.apply(as_tensor(input), function=np.sign)
+    """-1, 0 or 1; its gradient is 0, and the sign of NaN is NaN."""
+    x = as_tensor(input)
+    return x.clone() if x.array.dtype.kind == "b" else PiecewiseConstant.apply(x, function=np.sign)
 
 
 def floor(input: TensorLike) -> Tensor:
     """The next integer below; its gradient is 0."""
-    return PiecewiseConstant.apply(as_tensor(input), function=np.floor)
+    return _rounded(np.floor, input)
 
 
 def ceil(input: TensorLike) -> Tensor:
     """The next integer above; its gradient is 0."""
-    return PiecewiseConstant.apply(as_tensor(input), function=np.ceil)
+    return _rounded(np.ceil, input)
 
 
 def round(input: TensorLike) -> Tensor:
     """The nearest integer, halves to even; its gradient is 0."""
-    return PiecewiseConstant.apply(as_tensor(input), function=np.rint)
+    return _rounded(np.rint, input)
+
+
+def _rounded(function: np.ufunc, input: TensorLike) -> Tensor:
+    """Integers are round already, and NumPy would make floats of some."""
+    x = as_tensor(input)
+    return PiecewiseConstant.apply(x, function=function) if x.is_floating_point() else x.clone()
 
 
 def clone(input: TensorLike) -> Tensor:

@@ -9,20 +9,19 @@ Refused, because the graph could not be told the truth:
 - writing into a leaf that requires grad: its gradient would be that of a value it no longer has;
 - a *recorded* write through a view: the base would have changed without its history saying so. (Reading from a view that
   was taken before its base was written is refused where that happens, in `Tensor._refuse_if_stale`.)
+- an unrecorded write, outside `no_grad`, through a view whose base has a history that the view knows nothing of.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ..autograd.mode import STATE
 from ..errors import DTypeError, InplaceError, ShapeError
 from ..random import default_generator
-from ..tensor import Tensor, TensorLike
-from . import activation, elementwise
+from ..tensor import Tensor, TensorLike, as_array
+from . import activation, elementwise, logic
 from ._arguments import as_float, as_tensor
-from .shape import SetItem, _plain_index
+from .shape import SetItem, plain_index
 
 
 def _snapshot(target: Tensor) -> Tensor:
@@ -40,10 +39,29 @@ def _refuse_unless_recordable(target: Tensor, name: str) -> None:
             f"{name}: {target._described()} requires grad and cannot be written in place while ops are recorded; write "
             "inside `with no_grad():` (an update of a parameter), or use the out-of-place form (a new value)"
         )
-    if target._is_view:
+    if target._is_view or target._is_alias:
         raise InplaceError(
             f"{name}: {target._described()} is a view, and the graph records this write; its base would change without "
-            "knowing. Write through the base (base[index] = value), or clone() the view first"
+            "knowing. Write through the base (base[index] = value, and base[index] = base[index] * 2 for *=), or clone() the "
+            "view first"
+        )
+
+
+def _refuse_blind_write(target: Tensor, name: str) -> None:
+    """A view without a history of its own must not change, unrecorded, what has one."""
+    if target._lost_history:
+        raise InplaceError(
+            f"{name}: the target is a view (shape {target.shape}) that was taken under no_grad from a tensor that requires "
+            "grad; write inside no_grad as well, or take the view outside"
+        )
+    target._refuse_if_stale(name)
+
+
+def _refuse_read_only(target: Tensor, name: str) -> None:
+    if not target.array.flags.writeable:
+        raise InplaceError(
+            f"{name}: {target._described()} of shape {target.shape} cannot be written, several elements may share a place in "
+            "memory (it was expanded, or made from a read-only array); clone() it first"
         )
 
 
@@ -53,19 +71,33 @@ def _adopt(target: Tensor, result: Tensor, name: str) -> Tensor:
     counter = target._shared_counter()
     counter.recorded += 1
     target._recorded_when_made = counter.recorded
-    target.grad_fn, target._requires_grad = result.grad_fn, True
+    before, after = target.grad_fn, result.grad_fn
+    if before is not None and after is not None and target.retains_grad:
+        # `.grad` is the gradient of the value that the tensor has in the end.
+        after.retains_grad, before.retains_grad = before.retains_grad, None
+    target.grad_fn, target._requires_grad = after, True
     return target
+
+
+# Booleans fit into integers, both into floats, and not the other way.
+_RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
 
 
 def _in_place(target: Tensor, name: str, compute: Callable[[Tensor], Tensor]) -> Tensor:
     """Replace the values of `target` by ``compute(target)``."""
-    if STATE.grad_enabled and target._requires_grad:
+    recorded = STATE.grad_enabled and target._requires_grad
+    if recorded:
         _refuse_unless_recordable(target, name)
+    elif STATE.grad_enabled:
+        _refuse_blind_write(target, name)
+    _refuse_read_only(target, name)
     result = compute(_snapshot(target))
     if result.shape != target.shape:
         raise ShapeError(f"{name}: the result has shape {result.shape} and does not fit into {target.shape}")
-    if result.array.dtype.kind == "f" and target.array.dtype.kind != "f":
+    if _RANK[result.array.dtype.kind] > _RANK[target.array.dtype.kind]:
         raise DTypeError(f"{name}: a {result.dtype} result cannot be written into a tensor of {target.dtype}")
+    if recorded and not result._requires_grad:
+        raise InplaceError(f"{name}: no gradient flows through it, and {target._described()} requires grad; detach() it first")
     if result._requires_grad:
         _refuse_unless_recordable(target, name)
         target.array[...] = result.array
@@ -118,12 +150,53 @@ def sub_(target: Tensor, other: TensorLike, *, alpha: float = 1) -> Tensor:
 
 def mul_(target: Tensor, other: TensorLike) -> Tensor:
     """Multiply in place."""
-    return _in_place(target, "mul_", lambda x: elementwise.mul(x, other))
+    return _in_place(target, "mul_", lambda x: elementwise.mul(_kept(x, _needs_gradient(other)), other))
 
 
 def div_(target: Tensor, other: TensorLike) -> Tensor:
     """Divide in place."""
     return _in_place(target, "div_", lambda x: elementwise.div(x, other))
+
+
+def pow_(target: Tensor, exponent: TensorLike) -> Tensor:
+    """Raise to a power in place."""
+    return _in_place(
+        target, "pow_", lambda x: elementwise.pow(_kept(x, x._requires_grad or _needs_gradient(exponent)), exponent)
+    )
+
+
+def floor_divide_(target: Tensor, other: TensorLike) -> Tensor:
+    """Divide and round down, in place."""
+    return _in_place(target, "floor_divide_", lambda x: elementwise.floor_divide(x, other))
+
+
+def remainder_(target: Tensor, other: TensorLike) -> Tensor:
+    """Replace by the remainder of a floored division."""
+    return _in_place(target, "remainder_", lambda x: elementwise.remainder(x, other))
+
+
+def bitwise_and_(target: Tensor, other: TensorLike) -> Tensor:
+    """``target & other`` in place."""
+    return _in_place(target, "bitwise_and_", lambda x: logic.bitwise_and(x, other))
+
+
+def bitwise_or_(target: Tensor, other: TensorLike) -> Tensor:
+    """``target | other`` in place."""
+    return _in_place(target, "bitwise_or_", lambda x: logic.bitwise_or(x, other))
+
+
+def bitwise_xor_(target: Tensor, other: TensorLike) -> Tensor:
+    """``target ^ other`` in place."""
+    return _in_place(target, "bitwise_xor_", lambda x: logic.bitwise_xor(x, other))
+
+
+def _kept(x: Tensor, needed: bool) -> Tensor:
+    """A copy for a rule that needs the values which are about to be overwritten."""
+    return x.clone() if needed and STATE.grad_enabled else x
+
+
+def _needs_gradient(value: TensorLike) -> bool:
+    return isinstance(value, Tensor) and value._requires_grad
 
 
 def clamp_(target: Tensor, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
@@ -138,12 +211,18 @@ def relu_(target: Tensor) -> Tensor:
 
 def setitem_(target: Tensor, index: Any, value: TensorLike) -> Tensor:
     """``target[index] = value``; gradients flow to the value and to what was not overwritten."""
-    new = as_tensor(value).to(target.dtype)
-    plain = _plain_index(index)
+    new = value.to(target.dtype) if isinstance(value, Tensor) else Tensor(as_array(value, target.dtype))
+    plain = plain_index(index, target.shape)
     room = target.array[plain].shape
-    if new.shape != room and not _broadcasts(new.shape, room):
+    if not _broadcasts(new.shape, room):
         raise ShapeError(f"assignment: a value of shape {new.shape} does not fit into the indexed part of shape {room}")
-    if STATE.grad_enabled and (target._requires_grad or new._requires_grad):
+    if new.ndim > len(room):
+        new = new.reshape(new.shape[new.ndim - len(room) :])
+    _refuse_read_only(target, "assignment")
+    recorded = STATE.grad_enabled and (target._requires_grad or new._requires_grad)
+    if STATE.grad_enabled and not recorded:
+        _refuse_blind_write(target, "assignment")
+    if recorded:
         _refuse_unless_recordable(target, "assignment")
         return _adopt(target, SetItem.apply(_snapshot(target), new, index=plain), "assignment")
     target.array[plain] = new.array
@@ -170,9 +249,16 @@ def fill_(target: Tensor, value: TensorLike) -> Tensor:
 
 def normal_(target: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Draw every element from the normal distribution N(mean, std^2)."""
-    return setitem_(target, ..., Tensor(default_generator().normal(mean, std, target.shape).astype(target.dtype)))
+    _refuse_integers(target, "normal_")
+    return setitem_(target, ..., default_generator().normal(mean, std, target.shape))
 
 
 def uniform_(target: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Draw every element from the uniform distribution over [a, b)."""
-    return setitem_(target, ..., Tensor(np.asarray(default_generator().uniform(a, b, target.shape), target.dtype)))
+    _refuse_integers(target, "uniform_")
+    return setitem_(target, ..., default_generator().uniform(a, b, target.shape))
+
+
+def _refuse_integers(target: Tensor, name: str) -> None:
+    if not target.is_floating_point():
+        raise DTypeError(f"{name} draws floating-point numbers, this tensor is {target.dtype}: use randint, or .float() first")

@@ -4,6 +4,7 @@ The gradient of a product is again a product, with one factor replaced by gy and
 their own backward.
 """
 
+import re
 import string
 from collections.abc import Sequence
 from typing import Any
@@ -72,7 +73,8 @@ class Linear(Function):
 class Einsum(Function):
     """Einstein's summation: multiply along equal letters, sum over those that the output lacks.
 
-    No letter appears twice in one operand (`einsum` takes diagonals first), and the output's letters are distinct.
+    No letter appears twice in one operand (`einsum` takes diagonals first), and the output's letters are distinct. Of a
+    single operand whose letters are only put in another order, NumPy returns a view.
 
     Gradient
         each operand's is the einsum of gy and the other operands, expanded along the letters that only it has
@@ -82,6 +84,7 @@ class Einsum(Function):
 
     operands: tuple[str, ...]
     result: str
+    is_view = True
 
     def forward(self, *inputs: Array) -> Array:
         self.save_for_backward(*inputs)
@@ -177,7 +180,7 @@ def linear(input: TensorLike, weight: Tensor, bias: Tensor | None = None) -> Ten
     ShapeError
         If the last dimension of the input is not ``weight.shape[1]``.
     """
-    x = as_tensor(input)
+    x, weight = operands(input, weight)
     if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[1]:
         raise ShapeError(
             f"linear: an input of shape {x.shape} has {x.shape[-1] if x.ndim else 0} features, but weight {weight.shape} "
@@ -186,7 +189,7 @@ def linear(input: TensorLike, weight: Tensor, bias: Tensor | None = None) -> Ten
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ShapeError(f"linear: weight {weight.shape} makes {weight.shape[0]} outputs, but bias has shape {bias.shape}")
     rows = x if x.ndim == 2 else x.reshape(-1, x.shape[-1]) if x.numel() else x.reshape(0, x.shape[-1])
-    y = Linear.apply(rows, weight) if bias is None else Linear.apply(rows, weight, bias)
+    y = Linear.apply(rows, weight) if bias is None else Linear.apply(rows, weight, bias.to(weight.dtype))
     return y if x.ndim == 2 else y.reshape(x.shape[:-1] + (weight.shape[0],))
 
 
@@ -197,8 +200,11 @@ def einsum(equation: str, *tensors: TensorLike) -> Tensor:
     ----------
     equation : str
         As in NumPy: ``"bij,bjk->bik"``, ``"ii->i"``, ``"...ij->...ji"``. Without an arrow, the result has the letters
-        that appear once, in alphabetical order.
+        that appear once, in alphabetical order, after the dimensions of the ellipsis. With an arrow and no ellipsis after
+        it, those are summed over.
     *tensors : Tensor
+        Or one list of them. Dimensions of one letter have one size, or 1, which is broadcast; so have those of the
+        ellipsis, counted from the last.
 
     Examples
     --------
@@ -206,18 +212,28 @@ def einsum(equation: str, *tensors: TensorLike) -> Tensor:
     >>> tg.einsum("ij,j->i", tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([1.0, 1.0]))
     tensor([3., 7.])
     """
-    inputs = [as_tensor(x) for x in tensors]
+    given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
+    inputs = [as_tensor(x) for x in given]
     letters, result = _parse(equation, [x.ndim for x in inputs])
-    sizes: dict[str, int] = {}
     for i, x in enumerate(inputs):
         inputs[i], letters[i] = _diagonals(x, letters[i])
-        for letter, n in zip(letters[i], inputs[i].shape, strict=True):
-            if sizes.setdefault(letter, n) != n:
-                raise ShapeError(f"einsum {equation!r}: {letter!r} is {sizes[letter]} in one operand and {n} in another")
     for x in inputs[1:]:
         inputs[0], _ = operands(inputs[0], x)
-    inputs = [x.to(inputs[0].dtype) for x in inputs]
+    inputs = [x.to(inputs[0].dtype) for x in _broadcast(equation, inputs, letters)]
     return Einsum.apply(*inputs, operands=tuple(letters), result=result)
+
+
+def _broadcast(equation: str, inputs: Sequence[Tensor], letters: Sequence[str]) -> list[Tensor]:
+    """Expand the dimensions of size 1 whose letter has another size elsewhere."""
+    sizes: dict[str, int] = {}
+    for x, names in zip(inputs, letters, strict=True):
+        for letter, n in zip(names, x.shape, strict=True):
+            known = sizes.setdefault(letter, n)
+            if n not in (known, 1) and known != 1:
+                what = repr(letter) if letter in equation else "a dimension of the ellipsis"
+                raise ShapeError(f"einsum {equation!r}: {what} is {known} in one operand and {n} in another")
+            sizes[letter] = n if known == 1 else known
+    return [x.expand([sizes[letter] for letter in names]) for x, names in zip(inputs, letters, strict=True)]
 
 
 def _parse(equation: str, dims: Sequence[int]) -> tuple[list[str], str]:
@@ -227,14 +243,17 @@ def _parse(equation: str, dims: Sequence[int]) -> tuple[list[str], str]:
     if len(letters) != len(dims):
         raise ArgumentError(f"einsum {equation!r} names {len(letters)} operands, {len(dims)} were given")
     free = [letter for letter in string.ascii_letters if letter not in equation]
-    longest = 0
-    for i, (subscript, ndim) in enumerate(zip(letters, dims, strict=True)):
-        extra = ndim - len(subscript.replace("...", ""))
-        if extra < 0 or (extra > 0 and "..." not in subscript):
-            raise ShapeError(f"einsum {equation!r}: operand {i} has {ndim} dimensions, {subscript!r} names another number")
-        longest = max(longest, extra)
-        letters[i] = subscript.replace("...", "".join(free[:26][longest - extra : longest]) if extra else "")
-    ellipsis = "".join(free[:longest])
+    extra = [ndim - len(subscript.replace("...", "")) for subscript, ndim in zip(letters, dims, strict=True)]
+    for i, subscript in enumerate(letters):
+        if re.fullmatch(r"[A-Za-z]*(\.\.\.)?[A-Za-z]*", subscript) is None:
+            raise ArgumentError(f"einsum {equation!r}: operand {i} is {subscript!r}; it takes letters and one ellipsis '...'")
+        if extra[i] < 0 or (extra[i] > 0 and "..." not in subscript):
+            raise ShapeError(f"einsum {equation!r}: operand {i} has {dims[i]} dimensions, {subscript!r} names another number")
+    ellipsis = "".join(free[: max(extra)])
+    # The dimensions of an ellipsis are counted from the last, as in every broadcast.
+    letters = [
+        subscript.replace("...", ellipsis[len(ellipsis) - n :]) for subscript, n in zip(letters, extra, strict=True)
+    ]
     if not arrow:
         plain = left.replace(",", "").replace("...", "")
         result = ("..." if "..." in left else "") + "".join(sorted(c for c in set(plain) if plain.count(c) == 1))

@@ -4,14 +4,31 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import DTypeError
 from ..tensor import Tensor, TensorLike
 from ._arguments import as_tensor, broadcast_shape, operands
 
 
 def _compare(ufunc: np.ufunc, a: TensorLike, b: TensorLike) -> Tensor:
+    if isinstance(a, int) or isinstance(b, int):
+        # NumPy compares a Python integer exactly, also one that does not fit the other's dtype: uint8 > -1.
+        left, right = (v.array if isinstance(v, Tensor) else v for v in (a, b))
+        return Tensor(np.asarray(ufunc(left, right)))
     x, y = operands(a, b)
     broadcast_shape(ufunc.__name__, x, y)
     return Tensor(np.asarray(ufunc(x.array, y.array)))
+
+
+def _bitwise(ufunc: np.ufunc, a: TensorLike, b: TensorLike) -> Tensor:
+    x, y = operands(a, b)
+    _refuse_floats(ufunc.__name__, x)
+    broadcast_shape(ufunc.__name__, x, y)
+    return Tensor(np.asarray(ufunc(x.array, y.array)))
+
+
+def _refuse_floats(name: str, x: Tensor) -> None:
+    if x.is_floating_point():
+        raise DTypeError(f"{name} is for booleans and integers, got {x.dtype}: compare first (x > 0), or use .bool()")
 
 
 def eq(input: TensorLike, other: Any) -> Tensor:
@@ -46,22 +63,29 @@ def ge(input: TensorLike, other: TensorLike) -> Tensor:
 
 def bitwise_and(input: TensorLike, other: TensorLike) -> Tensor:
     """``input & other``, for booleans and integers."""
-    return _compare(np.bitwise_and, input, other)
+    return _bitwise(np.bitwise_and, input, other)
 
 
 def bitwise_or(input: TensorLike, other: TensorLike) -> Tensor:
     """``input | other``, for booleans and integers."""
-    return _compare(np.bitwise_or, input, other)
+    return _bitwise(np.bitwise_or, input, other)
 
 
 def bitwise_xor(input: TensorLike, other: TensorLike) -> Tensor:
     """``input ^ other``, for booleans and integers."""
-    return _compare(np.bitwise_xor, input, other)
+    return _bitwise(np.bitwise_xor, input, other)
+
+
+def bitwise_not(input: TensorLike) -> Tensor:
+    """``~input``: not, for booleans; the bits inverted, for integers."""
+    x = as_tensor(input)
+    _refuse_floats("bitwise_not", x)
+    return Tensor(np.asarray(np.invert(x.array)))
 
 
 def logical_not(input: TensorLike) -> Tensor:
-    """``~input`` of booleans; for integers, the bits inverted."""
-    return Tensor(np.asarray(np.invert(as_tensor(input).array)))
+    """Where an element is false (zero)."""
+    return Tensor(np.asarray(np.logical_not(as_tensor(input).array)))
 
 
 def isnan(input: TensorLike) -> Tensor:
@@ -79,6 +103,8 @@ def isfinite(input: TensorLike) -> Tensor:
     return Tensor(np.asarray(np.isfinite(as_tensor(input).array)))
 
 
-def allclose(input: TensorLike, other: TensorLike, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
-    """Whether ``|input - other| <= atol + rtol * |other|`` everywhere."""
-    return bool(np.allclose(as_tensor(input).array, as_tensor(other).array, rtol=rtol, atol=atol))
+def allclose(
+    input: TensorLike, other: TensorLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> bool:
+    """Whether ``|input - other| <= atol + rtol * |other|`` everywhere; `equal_nan` counts two NaN as equal."""
+    return bool(np.allclose(as_tensor(input).array, as_tensor(other).array, rtol, atol, equal_nan))

@@ -226,7 +226,7 @@ def hinge_loss(
     target : Tensor, in the shape of `input`
         1 or -1.
     margin : float
-        How far on the right side a score has to be to cost nothing. At the margin itself the gradient is 0.
+        How far on the right side a score has to be to cost nothing. At the margin itself the slope is that of the inside.
     squared : bool
         Square it, which takes the kink away.
     reduction : {"mean", "sum", "none"}
@@ -244,7 +244,7 @@ def hinge_loss(
     """
     x = as_float(input)
     sign = signs("hinge_loss", target, x.shape)
-    losses = (margin - Tensor(sign.astype(x.dtype)) * x).relu()
+    losses = (margin - Tensor(sign.astype(x.dtype)) * x).clamp(min=0)
     return reduced("hinge_loss", losses.square() if squared else losses, reduction)
 
 

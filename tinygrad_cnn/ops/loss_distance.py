@@ -1,4 +1,7 @@
-"""How far apart or how alike two vectors are, and the losses that pull pairs together and push them apart."""
+"""How far apart or how alike two vectors are, and the losses that pull pairs together and push them apart.
+
+At the kink of a margin the losses still push, as those of `loss_margin` do.
+"""
 
 import math
 
@@ -110,7 +113,7 @@ def cosine_embedding_loss(
     similar = signs(name, target, a.shape[:-1], "for these inputs") == 1
     lengths = ((a.square().sum(-1) + _COSINE_EPS) * (b.square().sum(-1) + _COSINE_EPS)).sqrt()
     cosine = (a * b).sum(-1) / lengths
-    return reduced(name, where(similar, 1 - cosine, (cosine - margin).relu()), reduction)
+    return reduced(name, where(similar, 1 - cosine, (cosine - margin).clamp(min=0)), reduction)
 
 
 def triplet_margin_loss(
@@ -164,4 +167,4 @@ def triplet_margin_loss(
     near, far = _distance(name, a, b, p, eps), _distance(name, a, c, p, eps)
     if swap:
         far = minimum(far, _distance(name, b, c, p, eps))
-    return reduced(name, (near - far + margin).relu(), reduction)
+    return reduced(name, (near - far + margin).clamp(min=0), reduction)

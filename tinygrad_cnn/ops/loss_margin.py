@@ -1,6 +1,8 @@
 """Losses with a margin: right is not enough, it has to be right by some distance, and beyond that nothing more is gained.
 
-Each is a sum of max(0, margin - difference). At the margin itself, the kink, the gradient is 0.
+Each is made of max(0, margin - difference). At the margin itself, the kink, those with a target of 1 or -1 still push, with
+the slope of the inside (so two scores that start equal are ranked even without a margin), and those over classes do not:
+PyTorch's rules.
 """
 
 import numpy as np
@@ -41,7 +43,7 @@ def hinge_embedding_loss(
     """
     x = as_float(input)
     similar = signs("hinge_embedding_loss", target, x.shape) == 1
-    return reduced("hinge_embedding_loss", where(similar, x, (margin - x).relu()), reduction)
+    return reduced("hinge_embedding_loss", where(similar, x, (margin - x).clamp(min=0)), reduction)
 
 
 def margin_ranking_loss(
@@ -67,7 +69,7 @@ def margin_ranking_loss(
     """
     a, b = two_inputs("margin_ranking_loss", input1, input2, "input2")
     sign = signs("margin_ranking_loss", target, a.shape)
-    losses = (margin - Tensor(sign.astype(a.dtype)) * (a - b)).relu()
+    losses = (margin - Tensor(sign.astype(a.dtype)) * (a - b)).clamp(min=0)
     return reduced("margin_ranking_loss", losses, reduction)
 
 

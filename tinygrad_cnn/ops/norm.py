@@ -203,7 +203,8 @@ def _norm_within_channel(x: Tensor, size: int, alpha: float, beta: float, k: flo
         )
     if size < 1 or size % 2 == 0:
         raise ArgumentError(
-            f"local_response_norm: within a channel the window lies around a pixel: its size must be odd and positive; got {size}"
+            "local_response_norm: within a channel the window lies around a pixel: its size must be odd and positive; got "
+            f"{size}"
         )
     # The zeros of the padding count: every window is divided by size * size.
     energy = avg_pool2d(x * x, size, stride=1, padding=(size - 1) // 2)

@@ -98,7 +98,7 @@ def _norm_of_windows(x: Tensor, p: float, geometry: PoolGeometry) -> Tensor:
     windows = Unfold.apply(x, geometry=geometry)  # (n, c, taps, windows)
     # The equation holds for any constant m, so m needs no gradient.
     m = np.abs(windows.array).max(axis=2, keepdims=True)
-    m = Tensor(np.ones_like(m))
+    m = Tensor(np.where((m > 0) & np.isfinite(m), m, m.dtype.type(1)))
     inside = kernels.unfold(np.ones((1, 1, *geometry.in_size), x.dtype), geometry).sum(axis=2, keepdims=True)
     total = ((windows / m) ** p).sum(2, keepdim=True) * Tensor(windows.shape[2] / inside)
     if p == 1:

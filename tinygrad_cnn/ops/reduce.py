@@ -70,6 +70,8 @@ class Mean(Reduction):
     """
 
     def forward(self, x: Array) -> Array:
+        if x.dtype == np.float16:  # whose sum, or count, may be beyond its largest number
+            return np.asarray(np.mean(x, self.dims, np.float64, keepdims=self.keepdim)).astype(x.dtype)
         return numpy_reduce.accurate_sum(x, self.dims, self.keepdim) / x.dtype.type(self._count(x.shape))
 
     def backward(self, gy: Tensor) -> Any:
@@ -92,7 +94,10 @@ class Var(Reduction):
 
     def forward(self, x: Array) -> Array:
         self.save_for_backward(x)
-        return np.asarray(np.var(x, axis=self.dims, ddof=self.correction, keepdims=self.keepdim))
+        # In float64 throughout: NumPy adds float32 one after the other along all but the last axis.
+        wide = np.promote_types(x.dtype, np.float64)
+        y = np.var(x, axis=self.dims, dtype=wide, ddof=self.correction, keepdims=self.keepdim)
+        return np.asarray(y).astype(x.dtype, copy=False)
 
     def backward(self, gy: Tensor) -> Any:
         (x,) = self.saved
@@ -139,14 +144,16 @@ class Amin(Reduction):
 
 
 def _shares(hit: Array, dims: tuple[int, ...], dtype: Any) -> Array:
-    return (hit / np.maximum(np.sum(hit, axis=dims, keepdims=True), 1)).astype(dtype)
+    """Where a NaN is the extreme, nothing is equal to it: 0 / 0, and the gradient is NaN too."""
+    with np.errstate(invalid="ignore"):
+        return (hit / np.sum(hit, axis=dims, keepdims=True)).astype(dtype)
 
 
 class LogSumExp(Reduction):
     """y = log of the sum of e^x over dimensions, computed from the maximum m as m + log(sum of e^(x - m)).
 
     Gradient
-        gx = gy * e^(x - y), the softmax of x
+        gx = gy * e^(x - y), the softmax of x; 0 where every x is -inf, and NaN at an x of +inf
     Saves
         x, y
     """
@@ -162,8 +169,9 @@ class LogSumExp(Reduction):
 
     def backward(self, gy: Tensor) -> Any:
         x, y = self.saved
-        finite = y.masked_fill(y.isinf(), 0.0)
-        return self.spread(gy) * (x - self.spread(finite)).exp()
+        # Where y is -inf, every x is: x - y would be NaN, and x - 0 is still -inf.
+        shift = y.masked_fill(y.isinf() & (y < 0), 0.0)
+        return self.spread(gy) * (x - self.spread(shift)).exp()
 
 
 class Norm(Reduction):
@@ -176,14 +184,16 @@ class Norm(Reduction):
     """
 
     def forward(self, x: Array) -> Array:
-        y = np.sqrt(numpy_reduce.accurate_sum(x * x, self.dims, self.keepdim))
+        # The squares in float64: those of float32 overflow from 2e19 on, those of float16 from 256 on.
+        squares = np.square(x, dtype=np.promote_types(x.dtype, np.float64))
+        y = np.sqrt(np.sum(squares, axis=self.dims, keepdims=self.keepdim)).astype(x.dtype)
         self.save_for_backward(x)
         self.save_output(y)
         return y
 
     def backward(self, gy: Tensor) -> Any:
         x, y = self.saved
-        return x * self.spread(gy / y.masked_fill(y == 0, 1.0))
+        return x * self.spread((gy / y.masked_fill(y == 0, 1.0)).masked_fill(y == 0, 0.0))
 
 
 class Cumsum(Function):
@@ -198,7 +208,9 @@ class Cumsum(Function):
     dim: int
 
     def forward(self, x: Array) -> Array:
-        return np.cumsum(x, axis=self.dim)
+        if x.dtype.kind != "f":
+            return np.cumsum(x, axis=self.dim, dtype=np.int64)
+        return np.cumsum(x, axis=self.dim, dtype=np.promote_types(x.dtype, np.float64)).astype(x.dtype, copy=False)
 
     def backward(self, gy: Tensor) -> Any:
         return gy.flip(self.dim).cumsum(self.dim).flip(self.dim)
@@ -217,7 +229,7 @@ def sum_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 @accepts_numpy_names
 def sum(input: TensorLike, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """Sum over one, several or all dimensions.
+    """Sum over one, several or all dimensions; integers and booleans add up to int64.
 
     Parameters
     ----------
@@ -234,6 +246,7 @@ def sum(input: TensorLike, dim: Dims = None, keepdim: bool = False) -> Tensor:
     tensor([3., 7.])
     """
     x = as_tensor(input)
+    x = x.to(np.int64) if x.array.dtype.kind == "u" else x  # NumPy would add up to uint64
     return Sum.apply(x, dims=all_dims("sum", dim, x.ndim), keepdim=keepdim)
 
 
@@ -263,9 +276,9 @@ def mean(input: TensorLike, dim: Dims = None, keepdim: bool = False) -> Tensor:
 
 @accepts_numpy_names
 def var(
-    input: TensorLike, dim: Dims = None, unbiased: bool | None = None, *, correction: int = 1, keepdim: bool = False
+    input: TensorLike, dim: Dims | bool = None, unbiased: bool | None = None, *, correction: int = 1, keepdim: bool = False
 ) -> Tensor:
-    """Variance over one, several or all dimensions.
+    """Variance over one, several or all dimensions; integers are converted to the default dtype.
 
     Parameters
     ----------
@@ -273,7 +286,8 @@ def var(
     dim : int or sequence of int, optional
         The dimensions; all by default.
     unbiased : bool, optional
-        PyTorch's older spelling: True is ``correction=1``, False ``correction=0``.
+        PyTorch's older spelling: True is ``correction=1``, False ``correction=0``. It may come in the place of `dim`:
+        ``x.var(False)``.
     correction : int
         Subtracted from the number of elements in the divisor; 1 is the unbiased estimate, 0 the mean square.
     keepdim : bool
@@ -284,6 +298,8 @@ def var(
     ShapeError
         If the divisor is not positive.
     """
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
     x = as_float(input)
     dims = all_dims("var", dim, x.ndim)
     correction = correction if unbiased is None else int(unbiased)
@@ -295,10 +311,16 @@ def var(
 
 @accepts_numpy_names
 def std(
-    input: TensorLike, dim: Dims = None, unbiased: bool | None = None, *, correction: int = 1, keepdim: bool = False
+    input: TensorLike, dim: Dims | bool = None, unbiased: bool | None = None, *, correction: int = 1, keepdim: bool = False
 ) -> Tensor:
-    """Standard deviation, the square root of `var`; its gradient is infinite where the variance is 0."""
-    return var(input, dim, unbiased, correction=correction, keepdim=keepdim).sqrt()
+    """Standard deviation, the square root of `var`; its gradient is 0 where the variance is 0."""
+    return _root(var(input, dim, unbiased, correction=correction, keepdim=keepdim), 2)
+
+
+def _root(x: Tensor, p: float) -> Tensor:
+    """x^(1/p) for x >= 0, with a gradient of 0 at 0: of the lengths that are computed so, 0 is the least."""
+    away = x.masked_fill(x == 0, 1.0)
+    return (away.sqrt() if p == 2 else away ** (1 / p)).masked_fill(x == 0, 0.0)
 
 
 def _nonempty(name: str, x: Tensor, dims: tuple[int, ...]) -> None:
@@ -328,11 +350,11 @@ def _along(name: str, input: TensorLike, dim: int, keepdim: bool, choose: Any) -
     x = as_tensor(input)
     axis = one_dim(name, dim, x.ndim)
     _nonempty(name, x, (axis,) if x.ndim else ())
-    indices = Tensor(np.asarray(choose(x.array, axis=axis, keepdims=True)) if x.ndim else np.zeros((), np.int64))
-    values = x.gather(axis, indices) if x.ndim else x.clone()
-    if keepdim or x.ndim == 0:
-        return Extremum(values, indices)
-    return Extremum(values.squeeze(axis), indices.squeeze(axis))
+    if x.ndim == 0:
+        return Extremum(x.clone(), Tensor(np.zeros((), np.int64)))
+    indices = Tensor(np.asarray(choose(x.array, axis=axis, keepdims=True)))
+    values = x.gather(axis, indices)
+    return Extremum(values, indices) if keepdim else Extremum(values.squeeze(axis), indices.squeeze(axis))
 
 
 @accepts_numpy_names
@@ -362,7 +384,7 @@ def max(input: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:
     if isinstance(dim, (Tensor, np.ndarray)):
         return as_tensor(input).maximum(dim)
     if dim is None:
-        return amax(input)
+        return amax(input, keepdim=keepdim)
     return _along("max", input, dim, keepdim, np.argmax)
 
 
@@ -372,7 +394,7 @@ def min(input: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:
     if isinstance(dim, (Tensor, np.ndarray)):
         return as_tensor(input).minimum(dim)
     if dim is None:
-        return amin(input)
+        return amin(input, keepdim=keepdim)
     return _along("min", input, dim, keepdim, np.argmin)
 
 
@@ -396,7 +418,7 @@ def _index_of(choose: Any, name: str, x: Tensor, dim: int | None, keepdim: bool)
 
 @accepts_numpy_names
 def prod(input: TensorLike, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """Product over a dimension, or over all elements.
+    """Product over a dimension, or over all elements; integers and booleans multiply to int64.
 
     Multiplies the two halves of the dimension with each other until one element is left. That takes log2(n) products
     instead of a division by each element, so that the gradient is right where elements are zero.
@@ -410,15 +432,14 @@ def prod(input: TensorLike, dim: int | None = None, keepdim: bool = False) -> Te
     tensor([ 0., 10.,  0.])
     """
     x = as_tensor(input)
+    x = x if x.is_floating_point() else x.to(np.int64)
     if dim is None:
         product = prod(x.reshape(-1), 0)
         return product.reshape((1,) * x.ndim) if keepdim else product
     axis = one_dim("prod", dim, x.ndim)
-    if x.ndim == 0:
-        return x.clone()
-    if x.shape[axis] == 0:
-        ones = Tensor(np.ones(_kept(x.shape, (axis,)), x.dtype))
-        return ones if keepdim else ones.squeeze(axis)
+    if x.ndim == 0 or x.shape[axis] < 2:
+        # One factor, or none: their product is what the sum and 1 - n add up to.
+        return x.sum(axis, keepdim) + (1 if x.ndim and x.shape[axis] == 0 else 0)
     while x.shape[axis] > 1:
         half = x.shape[axis] // 2
         first, second, *odd = x.split([half, half] + [1] * (x.shape[axis] % 2), axis)
@@ -430,11 +451,13 @@ def prod(input: TensorLike, dim: int | None = None, keepdim: bool = False) -> Te
 
 @accepts_numpy_names
 def cumsum(input: TensorLike, dim: int | None = None) -> Tensor:
-    """Running sum along a dimension (of the flattened tensor, if none is given)."""
+    """Running sum along a dimension (of the flattened tensor, if none is given); integers and booleans give int64."""
     x = as_tensor(input)
-    if dim is None:
-        x, dim = x.reshape(-1), 0
-    return Cumsum.apply(x, dim=one_dim("cumsum", dim, x.ndim)) if x.ndim else x.clone()
+    if dim is None or x.ndim == 0:
+        axis = 0 if dim is None else one_dim("cumsum", dim, x.ndim)
+        running = Cumsum.apply(x.reshape(-1), dim=axis)
+        return running if dim is None else running.reshape(())
+    return Cumsum.apply(x, dim=one_dim("cumsum", dim, x.ndim))
 
 
 @accepts_numpy_names
@@ -448,7 +471,12 @@ def logsumexp(input: TensorLike, dim: Dims, keepdim: bool = False) -> Tensor:
 def norm(input: TensorLike, p: float | str = 2.0, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The p-norm over dimensions, (sum of |x|^p)^(1/p); ``inf`` is the largest |x|, ``"fro"`` is 2.
 
-    The gradient at the zero vector is 0 for p = 2.
+    The gradient at the zero vector is 0. Integers are converted to the default dtype; p is positive.
+
+    Raises
+    ------
+    ArgumentError
+        For p that is not positive, and for the names of matrix norms other than ``"fro"``.
     """
     x = as_float(input)
     if p == "fro" or p == 2:
@@ -457,7 +485,7 @@ def norm(input: TensorLike, p: float | str = 2.0, dim: Dims = None, keepdim: boo
         return x.abs().amax(dim, keepdim)
     if isinstance(p, str) or p <= 0:
         raise ArgumentError(f"norm: p must be a positive number, inf or 'fro', got {p!r}")
-    return x.abs().sum(dim, keepdim) if p == 1 else (x.abs() ** p).sum(dim, keepdim) ** (1 / p)
+    return x.abs().sum(dim, keepdim) if p == 1 else _root((x.abs() ** p).sum(dim, keepdim), p)
 
 
 @accepts_numpy_names

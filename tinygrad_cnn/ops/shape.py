@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..autograd.function import Array, Function
-from ..errors import ArgumentError, ShapeError
-from ..tensor import Dims, Tensor, TensorLike
+from ..errors import ArgumentError, DTypeError, ShapeError
+from ..tensor import Dims, Tensor, TensorLike, as_array
 from ._arguments import accepts_numpy_names, all_dims, as_tensor, one_dim, operands, sizes
 
 
@@ -83,7 +83,7 @@ class Expand(Function):
 
 
 class GetItem(Function):
-    """Indexing, y = x[index], as NumPy does it: slices, integers, None, integer arrays, boolean masks.
+    """Indexing, y = x[index]: slices, integers, None, integer arrays, boolean masks.
 
     Gradient
         gx = zeros with gy added at the index
@@ -95,7 +95,11 @@ class GetItem(Function):
     is_view = True
 
     def forward(self, x: Array) -> Array:
-        return x[self.index]
+        y = x[self.index]
+        if isinstance(y, np.ndarray):
+            return y
+        # An integer for every dimension: NumPy answers with a number, and with an Ellipsis added with a view of it.
+        return x[(*self.index, ...) if isinstance(self.index, tuple) else (self.index, ...)]
 
     def backward(self, gy: Tensor) -> Any:
         return PutItem.apply(gy, index=self.index, to_shape=self.input_shapes[0])
@@ -146,19 +150,22 @@ class SetItem(Function):
 
         gx = gvalue = None
         if self.needs_input_grad[0]:
-            kept = np.ones(self.shape, gy.dtype)
-            kept[self.index] = 0
-            gx = gy * Tensor(kept)
+            written = np.zeros(self.shape, bool)
+            written[self.index] = True
+            gx = gy.masked_fill(written, 0.0)
         if self.needs_input_grad[1]:
-            gvalue = sum_to(gy[self.index] * Tensor(self._survived(gy)), self.input_shapes[1])
+            gvalue = GetItem.apply(gy, index=self.index)
+            if _may_repeat(self.index):
+                gvalue = gvalue.masked_fill(self._overwritten(), 0.0)
+            gvalue = sum_to(gvalue, self.input_shapes[1])
         return gx, gvalue
 
-    def _survived(self, gy: Tensor) -> Array:
-        """1 where a written value is still there afterwards, 0 where a later one replaced it."""
+    def _overwritten(self) -> Array:
+        """Where a written value is no longer there afterwards, because a later one replaced it."""
         number = np.zeros(self.shape, np.int64)
         written = np.arange(number[self.index].size).reshape(number[self.index].shape)
         number[self.index] = written
-        return np.asarray(number[self.index] == written).astype(gy.dtype)
+        return np.asarray(number[self.index] != written)
 
 
 class Cat(Function):
@@ -232,13 +239,60 @@ def _slice(x: Tensor, dim: int, start: int, stop: int) -> Tensor:
     return x[(slice(None),) * dim + (slice(start, stop),)]
 
 
-def _plain_index(index: Any) -> Any:
-    """An index without tensors and lists: what NumPy takes, and what can be kept and printed."""
-    if isinstance(index, tuple):
-        return tuple(_plain_index(part) for part in index)
-    if isinstance(index, Tensor):
-        return index.array.item() if index.ndim == 0 and index.dtype.kind in "iu" else index.array
-    return np.asarray(index, None if index else np.int64) if isinstance(index, list) else index
+def plain_index(index: Any, shape: tuple[int, ...]) -> Any:
+    """An index of integers, slices, None, Ellipsis and arrays, which NumPy reads as PyTorch reads the original.
+
+    The arrays are copies: the backward pass has to find them as they were.
+    """
+    if type(index) is int or type(index) is slice:
+        return index
+    parts = tuple([_plain_part(part) for part in index]) if isinstance(index, tuple) else (_plain_part(index),)
+    if len(parts) > 2 and sum(_spans(part) for part in parts) == len(shape):
+        parts = tuple([part for part in parts if part is not ...])  # it stands for no dimension: it parts nothing
+    chosen = [i for i, part in enumerate(parts) if isinstance(part, (int, np.ndarray))]
+    apart = chosen and chosen[-1] - chosen[0] >= len(chosen)
+    if apart and any(type(part) is int for part in parts) and any(type(parts[i]) is not int for i in chosen):
+        return _integers_first(parts, shape)
+    return parts if isinstance(index, tuple) else parts[0]
+
+
+def _plain_part(part: Any) -> Any:
+    if isinstance(part, (list, tuple, range)):
+        return as_array(list(part)) if len(part) else np.zeros(0, np.int64)
+    if isinstance(part, Tensor):
+        part = part.array
+    if isinstance(part, (np.ndarray, np.generic)):
+        return part.item() if part.ndim == 0 and part.dtype.kind in "iu" else np.array(part)
+    return part
+
+
+def _spans(part: Any) -> int:
+    """How many dimensions a part of an index is about."""
+    if isinstance(part, np.ndarray):
+        return part.ndim if part.dtype == bool else 1
+    return int(type(part) is int or isinstance(part, slice))
+
+
+def _integers_first(parts: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Array, ...]:
+    """An index of arrays alone for one that mixes integers with arrays and has a slice, None or Ellipsis between.
+
+    Of ``x[0, :, [1, 2]]`` PyTorch first takes ``x[0]`` and then ``[:, [1, 2]]``, shape (n, 2). To NumPy the 0 is an array
+    as well, arrays apart from each other put their dimensions first, and the result would have shape (2, n).
+    """
+    basic: list[Any] = []
+    advanced: list[Any] = []
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            basic += [slice(None)] * _spans(part)
+            advanced.append(part)
+        elif type(part) is bool:
+            advanced.append(part)
+        else:
+            basic.append(part)
+            if type(part) is not int:
+                advanced.append(... if part is ... else slice(None))
+    positions = np.ogrid[tuple(slice(n) for n in shape)]
+    return tuple(np.broadcast_to(along, shape)[tuple(basic)][tuple(advanced)] for along in positions)
 
 
 # The functions that users call ----------------------------------------------------------------------------------------
@@ -253,7 +307,7 @@ def reshape(input: TensorLike, *shape: Any) -> Tensor:
     >>> tg.reshape(tg.arange(6), 2, -1).shape
     (2, 3)
     """
-    x, to_shape = as_tensor(input), sizes(shape)
+    x, to_shape = as_tensor(input), sizes("reshape", shape)
     if to_shape == x.array.shape:
         return Reshape.apply(x, to_shape=to_shape)
     if -1 in to_shape:
@@ -264,7 +318,7 @@ def reshape(input: TensorLike, *shape: Any) -> Tensor:
                 f"and the others ({known} elements) must divide {x.numel()}"
             )
         to_shape = tuple(x.numel() // known if size == -1 else size for size in to_shape)
-    if math.prod(to_shape) != x.numel():
+    if math.prod(to_shape) != x.numel() or min(to_shape, default=0) < 0:
         raise ShapeError(
             f"reshape: {x.shape} has {x.numel()} elements, but {to_shape} has {math.prod(to_shape)}; the counts must agree"
         )
@@ -274,9 +328,9 @@ def reshape(input: TensorLike, *shape: Any) -> Tensor:
 def flatten(input: TensorLike, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Merge the dimensions from `start_dim` to `end_dim` (included) into one."""
     x = as_tensor(input)
+    first, last = one_dim("flatten", start_dim, x.ndim), one_dim("flatten", end_dim, x.ndim)
     if x.ndim == 0:
         return x.reshape(1)
-    first, last = one_dim("flatten", start_dim, x.ndim), one_dim("flatten", end_dim, x.ndim)
     if first > last:
         raise ShapeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim} in a tensor of {x.ndim} dimensions")
     merged = math.prod(x.shape[first : last + 1])
@@ -286,19 +340,19 @@ def flatten(input: TensorLike, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def permute(input: TensorLike, *dims: Any) -> Tensor:
     """The dimensions in another order."""
     x = as_tensor(input)
-    order = tuple(one_dim("permute", d, x.ndim) for d in sizes(dims))
+    order = tuple(one_dim("permute", d, x.ndim) for d in sizes("permute", dims))
     if sorted(order) != list(range(x.ndim)):
-        raise ShapeError(f"permute: {sizes(dims)} does not name each of the {x.ndim} dimensions of {x.shape} once")
+        raise ShapeError(f"permute: {sizes('permute', dims)} does not name each of the {x.ndim} dimensions of {x.shape} once")
     return Permute.apply(x, dims=order)
 
 
 def transpose(input: TensorLike, dim0: int, dim1: int) -> Tensor:
     """Two dimensions swapped."""
     x = as_tensor(input)
-    order = list(range(x.ndim))
+    order = list(range(max(x.ndim, 1)))
     i, j = one_dim("transpose", dim0, x.ndim), one_dim("transpose", dim1, x.ndim)
     order[i], order[j] = order[j], order[i]
-    return Permute.apply(x, dims=tuple(order))
+    return Permute.apply(x, dims=tuple(order[: x.ndim]))
 
 
 def t(input: TensorLike) -> Tensor:
@@ -313,7 +367,7 @@ def t(input: TensorLike) -> Tensor:
 def squeeze(input: TensorLike, dim: Dims = None) -> Tensor:
     """Without the dimensions of size 1 (all of them, or those named)."""
     x = as_tensor(input)
-    dims = all_dims("squeeze", dim, x.ndim)
+    dims = _named_dims("squeeze", dim, x.ndim)
     return reshape(x, tuple(n for axis, n in enumerate(x.shape) if axis not in dims or n != 1))
 
 
@@ -326,12 +380,12 @@ def unsqueeze(input: TensorLike, dim: int) -> Tensor:
 
 def expand(input: TensorLike, *shape: Any) -> Tensor:
     """Repeat along new leading dimensions and along those of size 1, without copying; -1 keeps a size."""
-    x, to_shape = as_tensor(input), sizes(shape)
+    x, to_shape = as_tensor(input), sizes("expand", shape)
     added = len(to_shape) - x.ndim
     fits = added >= 0 and all(
-        new in (-1, old) or old == 1 for new, old in zip(to_shape[added:], x.shape, strict=True)
+        new in (-1, old) or (old == 1 and new >= 0) for new, old in zip(to_shape[added:], x.shape, strict=True)
     )
-    if not fits or -1 in to_shape[:added]:
+    if not fits or min(to_shape[:added], default=0) < 0:
         raise ShapeError(f"expand: {x.shape} does not expand to {to_shape}: only sizes of 1 can be repeated")
     kept = tuple(x.shape[axis - added] if n == -1 else n for axis, n in enumerate(to_shape))
     return x if kept == x.shape else Expand.apply(x, to_shape=kept)
@@ -344,19 +398,27 @@ def broadcast_to(input: TensorLike, shape: Sequence[int]) -> Tensor:
 
 def repeat(input: TensorLike, *counts: Any) -> Tensor:
     """The whole tensor repeated along each dimension, `counts` times (NumPy's ``tile``)."""
-    x, times = as_tensor(input), sizes(counts)
-    if len(times) < x.ndim:
-        raise ShapeError(f"repeat: {len(times)} counts {times} for a tensor of {x.ndim} dimensions; give one for each")
+    x, times = as_tensor(input), sizes("repeat", counts)
+    if len(times) < x.ndim or min(times, default=0) < 0:
+        raise ShapeError(f"repeat: got {times} for a tensor of {x.ndim} dimensions; give one count, 0 or more, for each")
     shape = (1,) * (len(times) - x.ndim) + x.shape
     # (n) -> (1, n) -> (count, n) -> (count * n), for every dimension at once
     split = tuple(size for n in shape for size in (1, n))
     stretched = tuple(size for count, n in zip(times, shape, strict=True) for size in (count, n))
-    return x.reshape(split).expand(stretched).reshape(tuple(c * n for c, n in zip(times, shape, strict=True)))
+    y = x.reshape(split).expand(stretched).reshape(tuple(c * n for c, n in zip(times, shape, strict=True)))
+    # With counts of 1 nothing had to be copied so far, but the result is a tensor of its own.
+    return y.clone() if np.may_share_memory(y.array, x.array) else y
 
 
 def getitem(input: TensorLike, index: Any) -> Tensor:
-    """``input[index]``; tensors may be part of the index."""
-    return GetItem.apply(as_tensor(input), index=_plain_index(index))
+    """``input[index]``; tensors, arrays and lists may be part of the index.
+
+    As in PyTorch, integers, slices, None and Ellipsis alone give a view. With arrays it is a copy, and integers beside
+    them are taken first (NumPy treats them as arrays, which may put dimensions in another order). An array of uint8
+    holds positions, as in NumPy; only booleans are masks. Slices may have negative steps.
+    """
+    x = as_tensor(input)
+    return GetItem.apply(x, index=plain_index(index, x.array.shape))
 
 
 def gather(input: TensorLike, dim: int, index: TensorLike) -> Tensor:
@@ -367,21 +429,36 @@ def gather(input: TensorLike, dim: int, index: TensorLike) -> Tensor:
     input : Tensor
     dim : int
     index : Tensor of int64, with as many dimensions as `input`
-        The result has its shape.
+        The result has its shape. Negative positions count from the end.
     """
-    x, positions = as_tensor(input), as_tensor(index).array
+    x, positions = as_tensor(input), _positions("gather", index)
     axis = one_dim("gather", dim, x.ndim)
     if positions.ndim != x.ndim:
         raise ShapeError(f"gather: the index has {positions.ndim} dimensions, the input {x.ndim}; they must agree")
+    if x.ndim == 0:
+        return gather(x.reshape(1), 0, positions.reshape(1)).reshape(())
     grid = list(np.ogrid[tuple(slice(n) for n in positions.shape)])
     grid[axis] = positions
-    return getitem(x, tuple(grid))
+    return GetItem.apply(x, index=tuple(grid))
 
 
 def index_select(input: TensorLike, dim: int, index: TensorLike) -> Tensor:
-    """The slices along `dim` that a vector of positions names; a position may repeat."""
-    x = as_tensor(input)
-    return getitem(x, (slice(None),) * one_dim("index_select", dim, x.ndim) + (as_tensor(index).array,))
+    """The slices along `dim` that a vector of positions names; a position may repeat, and count from the end."""
+    x, positions = as_tensor(input), _positions("index_select", index)
+    if x.ndim == 0 or positions.ndim > 1:
+        raise ShapeError(
+            f"index_select: needs a vector of positions along a dimension, got an index of shape {positions.shape} for an "
+            f"input of shape {x.shape}"
+        )
+    return GetItem.apply(x, index=(slice(None),) * one_dim("index_select", dim, x.ndim) + (positions.reshape(-1),))
+
+
+def _positions(name: str, index: TensorLike) -> Array:
+    """A copy of an array of positions; booleans would be read as a mask."""
+    positions = as_tensor(index).array
+    if positions.dtype.kind not in "iu":
+        raise DTypeError(f"{name}: the index holds positions and must be of integers, got {positions.dtype}: use .long()")
+    return positions.copy()
 
 
 def cat(tensors: Sequence[TensorLike], dim: int = 0) -> Tensor:
@@ -396,6 +473,8 @@ def cat(tensors: Sequence[TensorLike], dim: int = 0) -> Tensor:
     parts = [as_tensor(part) for part in tensors]
     if not parts:
         raise ShapeError("cat: got an empty list of tensors; give at least one")
+    if parts[0].ndim == 0:
+        raise ShapeError("cat: tensors without dimensions cannot be joined end to end; use stack")
     axis = one_dim("cat", dim, parts[0].ndim)
     for i, part in enumerate(parts[1:], 1):
         others = part.shape[:axis] + part.shape[axis + 1 :]
@@ -423,15 +502,17 @@ def stack(tensors: Sequence[TensorLike], dim: int = 0) -> Tensor:
 def split(input: TensorLike, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Pieces of `split_size` along a dimension (the last may be smaller), or of the sizes listed."""
     x = as_tensor(input)
-    axis = one_dim("split", dim, x.ndim)
-    n = x.shape[axis]
-    if isinstance(split_size, int):
+    axis, n = _length("split", x, dim)
+    if not isinstance(split_size, Sequence):
         if split_size <= 0:
             raise ArgumentError(f"split: the size of a piece must be positive, got {split_size}")
         starts = list(range(0, n, split_size)) or [0]
         return tuple(_slice(x, axis, start, start + split_size) for start in starts)
-    if sum(split_size) != n:
-        raise ShapeError(f"split: the sizes {list(split_size)} add up to {sum(split_size)}, dimension {dim} has {n}")
+    if sum(split_size) != n or min(split_size, default=0) < 0:
+        raise ShapeError(
+            f"split: the sizes {list(split_size)} add up to {sum(split_size)}; they must not be negative, and dimension {dim} "
+            f"has {n}"
+        )
     ends = np.cumsum(split_size).tolist()
     return tuple(_slice(x, axis, end - size, end) for end, size in zip(ends, split_size, strict=True))
 
@@ -441,24 +522,38 @@ def chunk(input: TensorLike, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     x = as_tensor(input)
     if chunks <= 0:
         raise ArgumentError(f"chunk: the number of pieces must be positive, got {chunks}")
-    return split(x, max(1, -(-x.shape[one_dim("chunk", dim, x.ndim)] // chunks)), dim)
+    _, n = _length("chunk", x, dim)
+    return split(x, -(-n // chunks), dim) if n else split(x, [0] * chunks, dim)
 
 
 def unbind(input: TensorLike, dim: int = 0) -> tuple[Tensor, ...]:
     """All slices along a dimension, which they lose."""
     x = as_tensor(input)
-    axis = one_dim("unbind", dim, x.ndim)
-    return tuple(x[(slice(None),) * axis + (i,)] for i in range(x.shape[axis]))
+    axis, n = _length("unbind", x, dim)
+    return tuple(x[(slice(None),) * axis + (i,)] for i in range(n))
+
+
+def _length(name: str, x: Tensor, dim: int) -> tuple[int, int]:
+    """A dimension counted from the front, and its size."""
+    if x.ndim == 0:
+        raise ShapeError(f"{name}: a tensor without dimensions cannot be cut into pieces")
+    axis = one_dim(name, dim, x.ndim)
+    return axis, x.shape[axis]
 
 
 @accepts_numpy_names
 def flip(input: TensorLike, *dims: Any, dim: Dims = None) -> Tensor:
     """Reverse the order along dimensions (all of them, in NumPy's way, if none is named)."""
     x = as_tensor(input)
-    return Flip.apply(x, dims=all_dims("flip", sizes(dims) if dims else dim, x.ndim))
+    return Flip.apply(x, dims=_named_dims("flip", sizes("flip", dims) if dims else dim, x.ndim))
 
 
-def roll(input: TensorLike, shifts: Dims, dims: Dims = None) -> Tensor:
+def _named_dims(name: str, dim: Dims, ndim: int) -> tuple[int, ...]:
+    """As `all_dims`, but () is none: what is done to the other dimensions is nothing."""
+    return () if isinstance(dim, Sequence) and len(dim) == 0 else all_dims(name, dim, ndim)
+
+
+def roll(input: TensorLike, shifts: int | Sequence[int], dims: Dims = None) -> Tensor:
     """Shift along dimensions; what leaves at one end comes in at the other.
 
     Without `dims` the flattened tensor is shifted.
@@ -466,8 +561,8 @@ def roll(input: TensorLike, shifts: Dims, dims: Dims = None) -> Tensor:
     x = as_tensor(input)
     if dims is None:
         return roll(x.reshape(-1), shifts, 0).reshape(x.shape)
-    steps = [shifts] if isinstance(shifts, int) else list(shifts or ())
-    axes = all_dims("roll", dims, x.ndim)
+    steps = list(shifts) if isinstance(shifts, Sequence) else [shifts]
+    axes = [one_dim("roll", d, x.ndim) for d in (dims if isinstance(dims, Sequence) else (dims,)) if x.ndim]
     if len(steps) != len(axes):
         raise ArgumentError(f"roll: {len(steps)} shifts for {len(axes)} dimensions; give one for each")
     for step, axis in zip(steps, axes, strict=True):
@@ -485,7 +580,7 @@ def pad(input: TensorLike, pad: Sequence[int], mode: str = "constant", value: fl
     input : Tensor
     pad : sequence of int
         (before, after) of the *last* dimension, then of the one before it, and so on: (left, right, top, bottom).
-        Negative numbers crop.
+        Negative numbers crop, before the rest is padded.
     mode : {"constant", "reflect", "replicate", "circular"}
         What fills the border: a constant; the inside mirrored at the edge element, which is not repeated; the edge
         element; or the other end.
@@ -504,34 +599,42 @@ def pad(input: TensorLike, pad: Sequence[int], mode: str = "constant", value: fl
             f"pad: got {len(pad)} numbers for a tensor of {x.ndim} dimensions; give (before, after) pairs, last dimension "
             "first"
         )
+    if mode not in _PAD_MODES:
+        raise ArgumentError(f"pad: unknown mode {mode!r}; choose constant, reflect, replicate or circular")
+    if mode != "constant" and value is not None:
+        raise ArgumentError(f"pad: value={value} goes with mode='constant' only, the mode is {mode!r}")
     pairs = [(0, 0)] * (x.ndim - len(pad) // 2) + [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
-    if mode != "constant":
-        if value is not None:
-            raise ArgumentError(f"pad: value={value} goes with mode='constant' only, the mode is {mode!r}")
-        for axis, (before, after) in enumerate(pairs):
-            if before or after:
-                x = index_select(x, axis, Tensor(_border_index(mode, x.shape[axis], before, after)))
-        return x
+    y = x
     for axis, (before, after) in enumerate(pairs):
-        if before < 0 or after < 0:
-            start, stop = max(-before, 0), x.shape[axis] + min(after, 0)
-            if stop < start:
-                raise ShapeError(f"pad: cropping {-start} and {after} leaves less than nothing of size {x.shape[axis]}")
-            x = _slice(x, axis, start, stop)
+        y = _cropped(y, axis, max(-before, 0), max(-after, 0))
     border = tuple((max(before, 0), max(after, 0)) for before, after in pairs)
-    return Pad.apply(x, padding=border, value=0.0 if value is None else value)
+    if mode == "constant" and x.ndim:
+        return Pad.apply(y, padding=border, value=0.0 if value is None else value)
+    for axis, (before, after) in enumerate(border):
+        if before or after:
+            y = index_select(y, axis, Tensor(_border_index(mode, y.shape[axis], before, after)))
+    return y.clone() if np.may_share_memory(y.array, x.array) else y
+
+
+_PAD_MODES = ("constant", "reflect", "replicate", "circular")
+
+
+def _cropped(x: Tensor, axis: int, before: int, after: int) -> Tensor:
+    if before == after == 0:
+        return x
+    if before + after > x.shape[axis]:
+        raise ShapeError(f"pad: cropping {before} and {after} leaves less than nothing of size {x.shape[axis]}")
+    return _slice(x, axis, before, x.shape[axis] - after)
 
 
 def _border_index(mode: str, n: int, before: int, after: int) -> Array:
     """Which element of a dimension of size n stands at each place of the padded one."""
-    i = np.arange(-before, n + after)
-    most = {"reflect": n - 1, "replicate": max(before, after) if n else 0, "circular": n}
-    if mode not in most:
-        raise ArgumentError(f"pad: unknown mode {mode!r}; choose constant, reflect, replicate or circular")
-    if max(before, after) > most[mode]:
+    most = {"reflect": n - 1, "replicate": max(before, after) if n else 0, "circular": n}[mode]
+    if max(before, after) > most:
         raise ShapeError(
-            f"pad: {mode} padding of ({before}, {after}) needs more than the dimension of size {n} has: at most {most[mode]}"
+            f"pad: {mode} padding of ({before}, {after}) needs more than the dimension of size {n} has: at most {most}"
         )
+    i = np.arange(-before, n + after)
     if mode == "circular":
         return i % n
     if mode == "replicate":
@@ -543,7 +646,10 @@ def _border_index(mode: str, n: int, before: int, after: int) -> Array:
 def to(
     input: Tensor, *args: Any, dtype: DTypeLike | None = None, device: str | None = None
 ) -> Tensor:
-    """Another dtype: ``x.to(np.float64)``, ``x.to("float64")``, ``x.to(other_tensor)``; the device is always "cpu"."""
+    """Another dtype: ``x.to(np.float64)``, ``x.to("float64")``, ``x.to(other_tensor)``; the device is always "cpu".
+
+    A tensor that has the dtype is returned itself. No gradient flows through integers and booleans.
+    """
     from .elementwise import Cast
 
     for arg in args:
@@ -556,4 +662,6 @@ def to(
     if device not in (None, "cpu"):
         raise ArgumentError(f"to: device {device!r} is not available, tensors live on the CPU: use 'cpu'")
     target = input.dtype if dtype is None else np.dtype(dtype)
-    return input if target == input.dtype else Cast.apply(input, to_dtype=target)
+    if target == input.dtype:
+        return input
+    return Cast.apply(input if target.kind == "f" else input.detach(), to_dtype=target)

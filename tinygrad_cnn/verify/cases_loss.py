@@ -306,13 +306,13 @@ _BINARY = [
     _focal_case("gamma 0", 0.4, 0.0, "sum"),
     _sign_case(smooth.Softplus, "soft_margin_loss", ops.soft_margin_loss, lambda x, t: math.log(1 + math.exp(-t * x)),
                normal(2, 3), reduction="mean"),
-    _sign_case(activation.ReLU, "hinge_loss", ops.hinge_loss, lambda x, t: max(0.0, 1 - t * x), distinct(2, 3),
+    _sign_case(elementwise.Clamp, "hinge_loss", ops.hinge_loss, lambda x, t: max(0.0, 1 - t * x), distinct(2, 3),
                reduction="none"),
-    _sign_case(activation.ReLU, "hinge_loss, squared", partial(ops.hinge_loss, margin=0.8, squared=True),
+    _sign_case(elementwise.Clamp, "hinge_loss, squared", partial(ops.hinge_loss, margin=0.8, squared=True),
                lambda x, t: max(0.0, 0.8 - t * x) ** 2, distinct(2, 3), reduction="mean"),
-    _sign_case(activation.ReLU, "hinge_embedding_loss", partial(ops.hinge_embedding_loss, margin=0.4),
+    _sign_case(elementwise.Clamp, "hinge_embedding_loss", partial(ops.hinge_embedding_loss, margin=0.4),
                lambda x, t: x if t == 1 else max(0.0, 0.4 - x), distinct(2, 3), reduction="none"),
-    _sign_case(activation.ReLU, "margin_ranking_loss", partial(ops.margin_ranking_loss, margin=0.6),
+    _sign_case(elementwise.Clamp, "margin_ranking_loss", partial(ops.margin_ranking_loss, margin=0.6),
                lambda a, b, t: max(0.0, 0.6 - t * (a - b)), distinct(2, 3), distinct(2, 3, offset=0.11), reduction="mean"),
 ]  # fmt: skip
 
@@ -342,7 +342,7 @@ def _triplet(p: float, swap: bool, reduction: str) -> Case:
         return _reduced(losses, reduction)
 
     return Case(
-        activation.ReLU, f"triplet_margin_loss, p {p:g}{', swap' * swap}",
+        elementwise.Clamp, f"triplet_margin_loss, p {p:g}{', swap' * swap}",
         lambda a, b, c: ops.triplet_margin_loss(a, b, c, 1.5, p, swap=swap, reduction=reduction), (normal(4, 3),) * 3,
         expected,
     )  # fmt: skip

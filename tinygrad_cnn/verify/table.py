@@ -15,9 +15,11 @@ from . import (
     cases_conv_transpose,
     cases_dropout,
     cases_elementwise,
+    cases_loss,
     cases_norm,
     cases_pool,
     cases_reduce,
+    cases_resample,
     cases_shape,
 )
 from .case import Case
@@ -34,6 +36,8 @@ CASES: list[Case] = [
     *cases_activation.CASES,
     *cases_dropout.CASES,
     *cases_norm.CASES,
+    *cases_loss.CASES,
+    *cases_resample.CASES,
 ]
 
 
