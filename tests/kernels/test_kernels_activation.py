@@ -7,7 +7,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
-from kernel_cases import array, assert_close, dtypes, expect, laid_out, layouts, run, seeds, servers
+
+from .kernel_cases import array, assert_close, dtypes, expect, laid_out, layouts, run, seeds, servers
 
 shapes = array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
 EXTREMES = np.array([-np.inf, -1e4, -800, -100, -30, -1, -1e-30, 0, 1e-30, 1, 30, 100, 800, 1e4, np.inf])

@@ -8,11 +8,12 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from kernel_cases import array
 
 from tinygrad_cnn import kernels
 from tinygrad_cnn.errors import ArgumentError, MissingExtraError
 from tinygrad_cnn.kernels import numpy_conv, reference
+
+from .kernel_cases import array
 
 needs_numba = pytest.mark.skipif(not find_spec("numba"), reason="numba is not installed")
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_cases import array, assert_close, conv_geometries, dtypes, expect, layouts, run, seeds, servers
 
 from tinygrad_cnn.kernels import ConvGeometry, implementations, numpy_conv
+
+from .kernel_cases import array, assert_close, conv_geometries, dtypes, expect, layouts, run, seeds, servers
 
 # Small enough for several blocks of images, and of rows of one image, even at the drawn sizes; or as shipped.
 block_sizes = st.sampled_from((64, 1024, numpy_conv._COLUMN_BYTES))

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_cases import conv_geometries
 
 from tinygrad_cnn.errors import ArgumentError, ShapeError
 from tinygrad_cnn.kernels import ConvGeometry, PoolGeometry
 from tinygrad_cnn.kernels.geometry import tap_slices
+
+from .kernel_cases import conv_geometries
 
 X = (2, 4, 9, 12)
 WEIGHT = (6, 4, 3, 5)

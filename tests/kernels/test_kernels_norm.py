@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_cases import array, assert_close, dtypes, expect, layouts, run, seeds, servers
+
+from .kernel_cases import array, assert_close, dtypes, expect, layouts, run, seeds, servers
 
 sizes = st.integers(1, 4)
 shapes = st.one_of(

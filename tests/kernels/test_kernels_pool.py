@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_cases import array, assert_close, dtypes, expect, laid_out, layouts, pool_geometries, run, seeds, servers
 
 from tinygrad_cnn.kernels import PoolGeometry
+
+from .kernel_cases import array, assert_close, dtypes, expect, laid_out, layouts, pool_geometries, run, seeds, servers
 
 batches = st.sampled_from(((0, 2), (2, 0), (1, 1), (2, 3)))
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from kernel_cases import array, conv_geometries, numerical_gradient, pool_geometries, seeds
 
 from tinygrad_cnn.kernels import ConvGeometry, PoolGeometry, reference
+
+from .kernel_cases import array, conv_geometries, numerical_gradient, pool_geometries, seeds
 
 X = np.arange(9.0).reshape(1, 1, 3, 3)
 K = np.arange(4.0).reshape(1, 1, 2, 2)

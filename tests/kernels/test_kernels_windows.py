@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_cases import (
+
+from tinygrad_cnn.kernels import PoolGeometry
+
+from .kernel_cases import (
     array,
     assert_close,
     conv_geometries,
@@ -17,8 +20,6 @@ from kernel_cases import (
     seeds,
     servers,
 )
-
-from tinygrad_cnn.kernels import PoolGeometry
 
 batches = st.sampled_from(((0, 2), (2, 0), (1, 1), (2, 3)))
 geometries = st.one_of(conv_geometries(), pool_geometries())

@@ -5,9 +5,10 @@ from collections import OrderedDict
 from pathlib import Path
 
 import pytest
-from nn_cases import LAYERS
 
 from tinygrad_cnn import nn
+
+from .nn_cases import LAYERS
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "layers.json").read_text())
 

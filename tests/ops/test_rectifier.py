@@ -31,6 +31,23 @@ def test_rrelu_draws_a_slope_for_each_negative_value_between_the_bounds():
     np.testing.assert_array_equal(x.grad[1], np.ones(500))
 
 
+def test_the_slope_of_a_training_rrelu_at_0_is_the_one_it_drew():
+    x = tg.zeros(50, requires_grad=True)
+    F.rrelu(x, 0.2, 0.6, training=True).sum().backward()
+    assert x.grad.numpy().max() < 0.6
+
+
+def test_defaults_are_pytorchs():
+    x = tg.tensor([-1.0, 0.4], dtype=tg.float64)
+    np.testing.assert_allclose(F.rrelu(x), [-11 / 48, 0.4])
+    np.testing.assert_array_equal(F.elu(x), F.elu(x, 1.0))
+    np.testing.assert_array_equal(F.celu(x), F.elu(x, 1.0))
+    np.testing.assert_array_equal(F.hardtanh(x * 3), [-1, 1])
+    np.testing.assert_array_equal(F.softshrink(x), [-0.5, 0])
+    np.testing.assert_array_equal(F.hardshrink(x), [-1, 0])
+    np.testing.assert_array_equal(F.leaky_relu(x), [-0.01, 0.4])
+
+
 def test_rrelu_outside_training_draws_nothing():
     tg.manual_seed(0)
     state = tg.get_rng_state()
@@ -61,6 +78,7 @@ def test_maxout_takes_neighbouring_channels_and_shares_ties():
     np.testing.assert_array_equal(y.detach(), [[1, 7]])
     y.backward(tg.tensor([[4.0, 3.0]]))
     np.testing.assert_array_equal(x.grad, [[2, 2, 0, 3]])
+    np.testing.assert_array_equal(F.maxout(x.detach(), 1), x.detach())
     assert F.maxout(tg.zeros(0, 6, 4), 3).shape == (0, 2, 4)
     assert F.maxout(tg.zeros(2, 6, 4), 2, axis=-1).shape == (2, 6, 2)
 
@@ -82,6 +100,7 @@ def test_maxout_takes_neighbouring_channels_and_shares_ties():
         (lambda: F.maxout(tg.ones(2, 4), 3), ShapeError,
          "dimension 1 of the input (2, 4) has 4 channels, which cannot be split into groups of 3 pieces"),
         (lambda: F.maxout(tg.ones(4), 2), ShapeError, "maxout: dim 1 does not exist in a tensor of 1 dimensions"),
+        (lambda: F.maxout(tg.tensor(1.0), 1, 0), ShapeError, "maxout: needs a dimension of channels, got a tensor of shape ()"),
     ],
 )  # fmt: skip
 def test_errors_say_what_was_given_and_what_to_do(call, error, message):

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from optim_cases import BY_HAND_AT, SCHEDULE_LENGTH, SCHEDULES, momentum_of
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import optim
 from tinygrad_cnn.errors import ArgumentError, CheckpointError
 from tinygrad_cnn.optim import lr_scheduler as s
+
+from .optim_cases import BY_HAND_AT, SCHEDULE_LENGTH, SCHEDULES, momentum_of
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "schedules.json").read_text())
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from optim_cases import OPTIMIZERS, START, STEPS, gradient
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn, optim
 from tinygrad_cnn.errors import ArgumentError, AutogradError, CheckpointError, InplaceError, ShapeError
+
+from .optim_cases import OPTIMIZERS, START, STEPS, gradient
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "optimizers.npz")
 

@@ -3,12 +3,13 @@
 import re
 
 import pytest
-from viz_cases import AWKWARD, Awkward, Net, inside, leaf, lenet_loss
 
 import tinygrad_cnn as tg
 import tinygrad_cnn.nn.functional as F
 from tinygrad_cnn import viz
 from tinygrad_cnn.errors import ArgumentError
+
+from .viz_cases import AWKWARD, Awkward, Net, inside, leaf, lenet_loss
 
 
 def words(source):

@@ -6,7 +6,6 @@ import weakref
 
 import numpy as np
 import pytest
-from viz_cases import AWKWARD, Awkward, Net, inside, leaf, lenet_loss
 
 import tinygrad_cnn as tg
 import tinygrad_cnn.nn.functional as F
@@ -14,6 +13,8 @@ from tinygrad_cnn import nn, viz
 from tinygrad_cnn.errors import ArgumentError, AutogradError
 from tinygrad_cnn.viz.arrange import Frame, companions, frames
 from tinygrad_cnn.viz.plain import plain
+
+from .viz_cases import AWKWARD, Awkward, Net, inside, leaf, lenet_loss
 
 
 def ops(graph):

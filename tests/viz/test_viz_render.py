@@ -10,7 +10,6 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from viz_cases import AWKWARD, Awkward, Net, inside, leaf, lenet_loss
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import viz
@@ -18,6 +17,8 @@ from tinygrad_cnn.errors import ArgumentError, AutogradError
 from tinygrad_cnn.viz import Graph
 from tinygrad_cnn.viz import drawing as drawing_module
 from tinygrad_cnn.viz.render import find_renderer
+
+from .viz_cases import AWKWARD, Awkward, Net, inside, leaf, lenet_loss
 
 graphviz = pytest.importorskip("graphviz")
 

@@ -1,4 +1,4 @@
-"""The error function compiled by numba: the C library's, called from a compiled loop, six times faster than from Python's."""
+"""The error function compiled by numba: the C library's, called from a compiled loop, five times faster than from Python's."""
 
 from __future__ import annotations
 

@@ -32,6 +32,9 @@ def adaptive_avg_pool(x: Array, out_size: Sizes) -> Array:
     -------
     ndarray, shape (n, c, *out_size)
     """
+    if set(out_size) == {1}:  # the whole plane is one window: one sum, several times as fast as one for each axis
+        total = accurate_sum(x, tuple(range(2, x.ndim)), keepdims=True)
+        return np.ascontiguousarray(total / x.dtype.type(math.prod(x.shape[2:])))
     y = x
     for axis in reversed(range(2, x.ndim)):
         shape = list(y.shape)

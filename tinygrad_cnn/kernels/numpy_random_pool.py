@@ -68,7 +68,7 @@ def stochastic_pool(x: Array, draws: Array, geometry: PoolGeometry) -> tuple[Arr
     indices : ndarray of int64, shape (n, c, *out_size)
         Flat positions in the plane.
     """
-    upto = np.cumsum(unfold(x, geometry), axis=2, dtype=x.dtype)
+    upto = np.cumsum(unfold(x, geometry), axis=2, dtype=np.float64)
     total = upto[:, :, -1]
     with np.errstate(invalid="ignore"):
         passed = upto <= (draws.reshape(total.shape) * total)[:, :, None]

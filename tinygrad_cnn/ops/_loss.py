@@ -119,11 +119,11 @@ def with_batch(x: Tensor, target: TensorLike) -> tuple[Tensor, Tensor, bool]:
     return x, as_tensor(target), False
 
 
-def signs(name: str, target: TensorLike, shape: tuple[int, ...], of: str = "the input's") -> Array:
+def signs(name: str, target: TensorLike, shape: tuple[int, ...]) -> Array:
     """Targets that are 1 or -1, in a given shape."""
     array = as_tensor(target).array
     if array.shape != shape:
-        raise ShapeError(f"{name}: target has shape {array.shape}, but it must have {of} shape {shape}")
+        raise ShapeError(f"{name}: target has shape {array.shape}, but this input needs one of shape {shape}")
     return one_of(name, array, (1, -1), "for labels 0 and 1 use 2 * target - 1")
 
 

@@ -34,7 +34,7 @@ class NLLLoss(Function):
     def forward(self, x: Array, target: Array, coefficient: Array) -> Array:
         self.save_for_backward(target, coefficient)
         picked = np.take_along_axis(x, np.expand_dims(target, 1), 1).squeeze(1)
-        return -coefficient * np.where(coefficient == 0, 0, picked)
+        return coefficient * np.where(coefficient == 0, 0, -picked)
 
     def backward(self, gy: Tensor) -> Any:
         target, coefficient = self.saved
@@ -251,9 +251,9 @@ def focal_loss(
     """Focal loss of class scores: cross-entropy that counts well-classified samples less, in nats.
 
     ``loss_n = -alpha[target_n] * (1 - p_n)^gamma * log p_n`` with ``p_n = softmax(input_n)[target_n]``. For ``gamma=0`` it
-    is the cross-entropy. 1 - p is computed as the sum of the other classes' probabilities, by their logarithms, so that
-    value and gradient keep their digits where p is close to 1. `sigmoid_focal_loss` is the form with one score for each
-    class on its own.
+    is the cross-entropy. 1 - p is computed as the sum of the other classes' probabilities, by their logarithms: the
+    gradient is finite and right where p is 1, also for gamma < 1, where the power has an infinite slope. With one score for
+    each class on its own it is `sigmoid_focal_loss`.
 
     Parameters
     ----------

@@ -110,7 +110,7 @@ def cosine_embedding_loss(
     a, b = two_inputs(name, input1, input2, "input2")
     if a.ndim not in (1, 2):
         raise ShapeError(f"{name}: needs inputs of shape (n, d) or (d,), got {a.shape}")
-    similar = signs(name, target, a.shape[:-1], "for these inputs") == 1
+    similar = signs(name, target, a.shape[:-1]) == 1
     lengths = ((a.square().sum(-1) + _COSINE_EPS) * (b.square().sum(-1) + _COSINE_EPS)).sqrt()
     cosine = (a * b).sum(-1) / lengths
     return reduced(name, where(similar, 1 - cosine, (cosine - margin).clamp(min=0)), reduction)

@@ -120,12 +120,7 @@ def fractional_max_pool2d(
     x, unbatched = batched("fractional_max_pool", input, 2)
     kernel = per_axis(name, "kernel_size", kernel_size, 2, at_least=1)
     out_size = _fractional_size(name, output_size, output_ratio, x.shape[2:])
-    for axis, size, k, out in zip(axis_names(2), x.shape[2:], kernel, out_size, strict=True):
-        if out + k - 1 > size:
-            raise ShapeError(
-                f"{name}: output {axis} {out} + kernel {axis} {k} - 1 = {out + k - 1} is more than the input {axis} {size}: "
-                f"use an output of at most {size - k + 1}, or a smaller kernel"
-            )
+    _check_room(name, x.shape[2:], kernel, out_size)
     samples = _samples(name, _random_samples, (*x.shape[:2], 2))
     # PyTorch has the width first.
     starts = tuple(
@@ -151,6 +146,16 @@ def _fractional_size(
         )
     sizes = tuple(int(size * float(ratio or 0)) for size, ratio in zip(in_size, ratios, strict=True))
     return per_axis(name, "the output size, input size * output_ratio,", sizes, len(in_size), at_least=1)
+
+
+def _check_room(name: str, in_size: tuple[int, ...], kernel_size: tuple[int, ...], out_size: tuple[int, ...]) -> None:
+    """Every window needs a place of its own: they may be one pixel apart, not less."""
+    for axis, size, k, out in zip(axis_names(len(in_size)), in_size, kernel_size, out_size, strict=True):
+        if out + k - 1 > size:
+            raise ShapeError(
+                f"{name}: output {axis} {out} + kernel {axis} {k} - 1 = {out + k - 1} is more than the input {axis} {size}: "
+                f"use an output of at most {size - k + 1}, or a smaller kernel"
+            )
 
 
 def _samples(name: str, given: TensorLike | None, shape: tuple[int, ...]) -> Array:

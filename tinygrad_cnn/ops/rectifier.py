@@ -443,11 +443,13 @@ def maxout(input: TensorLike, pieces: int, dim: int = 1) -> Tensor:
     x = as_float(input)
     if pieces < 1:
         raise ArgumentError(f"maxout: each output is the maximum of at least 1 piece, got pieces = {pieces}")
+    if x.ndim == 0:
+        raise ShapeError("maxout: needs a dimension of channels, got a tensor of shape ()")
     axis = one_dim("maxout", dim, x.ndim)
-    if x.ndim == 0 or x.shape[axis] % pieces:
+    if x.shape[axis] % pieces:
         raise ShapeError(
-            f"maxout: dimension {dim} of the input {x.shape} has {x.shape[axis] if x.ndim else 1} channels, which cannot be "
-            f"split into groups of {pieces} pieces; their number must be a multiple of {pieces}"
+            f"maxout: dimension {dim} of the input {x.shape} has {x.shape[axis]} channels, which cannot be split into groups "
+            f"of {pieces} pieces; their number must be a multiple of {pieces}"
         )
     split = x.shape[:axis] + (x.shape[axis] // pieces, pieces) + x.shape[axis + 1 :]
     return amax(x.reshape(split), axis + 1)

@@ -216,8 +216,8 @@ def pixel_shuffle(input: TensorLike, upscale_factor: int) -> Tensor:
     x, leading, (c, h, w) = _channels_first("pixel_shuffle", input)
     if c % (r * r):
         raise ShapeError(
-            f"pixel_shuffle: {c} channels do not divide into groups of upscale_factor^2 = {r * r}; the nearest numbers that "
-            f"do are {c - c % (r * r)} and {c + r * r - c % (r * r)}"
+            f"pixel_shuffle: {c} channels do not divide into groups of upscale_factor^2 = {r * r}; the nearest number that "
+            f"does is {max(round(c / (r * r)), 1) * r * r}"
         )
     k = len(leading)
     split = x.reshape((*leading, c // (r * r), r, r, h, w))
