@@ -339,3 +339,33 @@ def test_the_short_version_is_one_line(capsys):
         main(["--version"])
     assert stopped.value.code == 0
     assert re.fullmatch(r"tinygrad-cnn \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+class TestOneBlasThread:
+    """Without threadpoolctl the demo starts itself again, once, with one BLAS thread."""
+
+    @pytest.fixture
+    def started(self, monkeypatch):
+        started = []
+        monkeypatch.setattr(os, "execv", lambda program, arguments: started.append((program, arguments)))
+        monkeypatch.setattr(sys, "argv", ["tinygrad-cnn", "demo", "--root", "/nowhere", "--out", os.devnull])
+        return started
+
+    def test_without_threadpoolctl(self, started, monkeypatch):
+        monkeypatch.setattr(cli, "find_spec", lambda name: None)
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+        cli.main()
+        assert started == [(sys.executable, [sys.executable, "-m", "tinygrad_cnn", *sys.argv[1:]])]
+        assert os.environ.pop("OPENBLAS_NUM_THREADS") == "1"
+
+    def test_not_twice(self, started, monkeypatch):
+        monkeypatch.setattr(cli, "find_spec", lambda name: None)
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+        cli.main()
+        assert started == []
+
+    def test_not_where_threadpoolctl_sets_it(self, started, monkeypatch):
+        monkeypatch.setattr(cli, "find_spec", lambda name: object())
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+        cli.main()
+        assert started == []

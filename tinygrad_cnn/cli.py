@@ -18,6 +18,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from . import data, kernels, models, nn, optim, random, train, viz
@@ -47,8 +48,8 @@ class Recipe:
         )
 
 
-QUICK = Recipe(epochs=8, batch_size=64, lr=0.05)
-FULL = Recipe(epochs=3, batch_size=64, lr=0.05)
+QUICK = Recipe(epochs=8, batch_size=64, lr=0.04)
+FULL = Recipe(epochs=3, batch_size=64, lr=0.04)
 
 # What `graph` can draw: the class, and the shape of one of its images.
 _NETWORKS: dict[str, tuple[type[nn.Module], tuple[int, ...]]] = {
@@ -77,6 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     options.command_line = shlex.join([PROGRAM, *arguments])
+    if argv is None and options.command == "demo":
+        _start_again_on_one_blas_thread(arguments)
     try:
         code: int = options.run(options)
         sys.stdout.flush()
@@ -91,6 +94,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (TinygradError, OSError) as error:
         _complain(str(error))
         return 2
+
+
+def _start_again_on_one_blas_thread(arguments: list[str]) -> None:
+    """Where threadpoolctl is not installed, the number of BLAS threads is what it was when NumPy was loaded: start again.
+
+    On a busy machine the second thread of so many small products makes the demo many times slower, not faster.
+    """
+    if find_spec("threadpoolctl") is None and "OPENBLAS_NUM_THREADS" not in os.environ and os.name == "posix":
+        os.environ["OPENBLAS_NUM_THREADS"] = "1"
+        os.execv(sys.executable, [sys.executable, "-m", "tinygrad_cnn", *arguments])
 
 
 def _complain(message: str) -> None:

@@ -206,8 +206,8 @@ class Tensor:
 
     @property
     def requires_grad(self) -> Bool:
-        """Whether a gradient flows to this tensor."""
-        return self._requires_grad
+        """Whether a gradient flows to this tensor; also through a view whose base was given a history since."""
+        return self._requires_grad or self._is_stale
 
     @requires_grad.setter
     def requires_grad(self, value: Bool) -> None:
@@ -365,14 +365,16 @@ class Tensor:
         view._lost_history = view._is_view and (self._lost_history or (self._requires_grad and not view._requires_grad))
         return view
 
+    @property
+    def _is_stale(self) -> Bool:
+        """Whether it is a view whose storage was since written by a *recorded* op: its history is no longer true."""
+        return self._is_view and self._shared_counter().recorded != self._recorded_when_made
+
     def _refuse_if_stale(self, op: str) -> None:
-        """A view whose storage was since written by a *recorded* op has a history that is no longer true."""
-        counter = self._counter
-        outdated = self._is_view and counter is not None and counter.recorded != self._recorded_when_made
-        if outdated and counter is not None and autograd.mode.STATE.grad_enabled:
+        if self._is_stale and autograd.mode.STATE.grad_enabled:
             raise InplaceError(
                 f"{op} was given a view (shape {self.shape}) that was taken before its storage was changed in place by "
-                f"{counter.writer}, which the graph recorded: the view's gradient would be wrong. Take the view again "
+                f"{self._shared_counter().writer}, which the graph recorded: the view's gradient would be wrong. Take the view again "
                 "after the change, or clone() before it"
             )
 
@@ -576,10 +578,14 @@ class Tensor:
         return ops.sum(self, dim, keepdim, **numpy_names)
     def mean(self, dim: Dims = None, keepdim: Bool = False, **numpy_names: Any) -> "Tensor":
         return ops.mean(self, dim, keepdim, **numpy_names)
-    def var(self, dim: "Dims | Bool" = None, unbiased: Bool | None = None, **options: Any) -> "Tensor":
-        return ops.var(self, dim, unbiased, **options)
-    def std(self, dim: "Dims | Bool" = None, unbiased: Bool | None = None, **options: Any) -> "Tensor":
-        return ops.std(self, dim, unbiased, **options)
+    def var(
+        self, dim: "Dims | Bool" = None, unbiased: Bool | None = None, keepdim: Bool = False, **options: Any
+    ) -> "Tensor":
+        return ops.var(self, dim, unbiased, keepdim, **options)
+    def std(
+        self, dim: "Dims | Bool" = None, unbiased: Bool | None = None, keepdim: Bool = False, **options: Any
+    ) -> "Tensor":
+        return ops.std(self, dim, unbiased, keepdim, **options)
     def max(self, dim: Int | None = None, keepdim: Bool = False, **numpy_names: Any) -> Any:
         return ops.max(self, dim, keepdim, **numpy_names)
     def min(self, dim: Int | None = None, keepdim: Bool = False, **numpy_names: Any) -> Any:
@@ -596,7 +602,7 @@ class Tensor:
         return ops.prod(self, dim, keepdim, **numpy_names)
     def cumsum(self, dim: Int | None = None, **numpy_names: Any) -> "Tensor":
         return ops.cumsum(self, dim, **numpy_names)
-    def logsumexp(self, dim: Dims, keepdim: Bool = False, **numpy_names: Any) -> "Tensor":
+    def logsumexp(self, dim: Dims = None, keepdim: Bool = False, **numpy_names: Any) -> "Tensor":
         return ops.logsumexp(self, dim, keepdim, **numpy_names)
     def softmax(self, dim: Int | None = None, **numpy_names: Any) -> "Tensor":
         return ops.softmax(self, dim, **numpy_names)

@@ -1,6 +1,7 @@
 """Making sense of what users pass: operands, dimensions, and NumPy's names for PyTorch's arguments."""
 
 import functools
+import inspect
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
@@ -19,13 +20,27 @@ _TORCH_NAME = {"axis": "dim", "keepdims": "keepdim"}
 def accepts_numpy_names(function: Callable[P, R]) -> Callable[..., R]:
     """Let an op take ``axis`` and ``keepdims`` for ``dim`` and ``keepdim``."""
 
+    places = {name: place for place, name in enumerate(inspect.signature(function).parameters)}
+
+    def renamed(args: tuple[Any, ...], kwargs: dict[str, Any], numpy_name: str, torch_name: str) -> tuple[Any, ...]:
+        """Put the value where the op looks for it: the tensor's methods pass their defaults by position."""
+        place = places.get(torch_name, len(args))
+        by_position = place < len(args)
+        given = args[place] if by_position else kwargs.get(torch_name)
+        if given is not None and given is not False:
+            raise ArgumentError(f"{function.__name__}() was given both {torch_name} and {numpy_name}: give one")
+        value = kwargs.pop(numpy_name)
+        if by_position:
+            return (*args[:place], value, *args[place + 1 :])
+        kwargs[torch_name] = value
+        return args
+
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> R:
-        for numpy_name, torch_name in _TORCH_NAME.items():
-            if numpy_name in kwargs:
-                if torch_name in kwargs and kwargs[torch_name] is not None and kwargs[torch_name] is not False:
-                    raise ArgumentError(f"{function.__name__}() was given both {torch_name} and {numpy_name}: give one")
-                kwargs[torch_name] = kwargs.pop(numpy_name)
+        if kwargs:
+            for numpy_name, torch_name in _TORCH_NAME.items():
+                if numpy_name in kwargs:
+                    args = renamed(args, kwargs, numpy_name, torch_name)
         return function(*args, **kwargs)
 
     return wrapped
@@ -34,6 +49,12 @@ def accepts_numpy_names(function: Callable[P, R]) -> Callable[..., R]:
 def as_tensor(value: TensorLike) -> Tensor:
     """A tensor as it is, anything else wrapped; an array is not copied, so leave it alone until the backward pass."""
     return value if isinstance(value, Tensor) else Tensor(value)
+
+
+def own(y: Tensor) -> Tensor:
+    """A view of a temporary tensor of ours: nobody else sees its memory, so it may be written as if it were no view."""
+    y._is_view = False
+    return y
 
 
 def as_float(value: TensorLike) -> Tensor:

@@ -87,23 +87,20 @@ class Div(Function):
     """Quotient of two tensors, y = a / b.
 
     Gradient
-        ga = gy / b, gb = -gy * y / b
+        ga = gy / b, gb = -gy * (a / b) / b
     Saves
-        b, and y where b needs a gradient
+        b, and a where b needs a gradient
     """
 
     def forward(self, a: Array, b: Array) -> Array:
+        self.save_for_backward(a if self.needs_input_grad[1] else None, b)
         with np.errstate(all="ignore"):
-            y = np.asarray(a / b)
-        self.save_for_backward(b)
-        if self.needs_input_grad[1]:
-            self.save_output(y)
-        return y
+            return a / b
 
     def backward(self, gy: Tensor) -> Any:
-        b, *y = self.saved
+        a, b = self.saved
         ga = sum_to(gy / b, self.input_shapes[0]) if self.needs_input_grad[0] else None
-        gb = sum_to(-gy * y[0] / b, self.input_shapes[1]) if self.needs_input_grad[1] else None
+        gb = sum_to(-gy * (a / b) / b, self.input_shapes[1]) if self.needs_input_grad[1] else None
         return ga, gb
 
 
@@ -153,24 +150,25 @@ class Pow(Function):
         ga = gy * b * a ** (b - 1), gb = gy * y * log(a); at a = 0 the second is 0 for b >= 0 (its limit, for b > 0), and
         the first for b = 0
     Saves
-        a, b, y
+        a, b, and y where b needs a gradient
     """
 
     def forward(self, a: Array, b: Array) -> Array:
         with np.errstate(all="ignore"):
             y = np.asarray(a**b)
         self.save_for_backward(a, b)
-        self.save_output(y)
+        if self.needs_input_grad[1]:
+            self.save_output(y)
         return y
 
     def backward(self, gy: Tensor) -> Any:
-        a, b, y = self.saved
+        a, b, *y = self.saved
         ga = gb = None
         if self.needs_input_grad[0]:
             base = where((a == 0) & (b == 0), 1.0, a)
             ga = sum_to(gy * b * base ** (b - 1), self.input_shapes[0])
         if self.needs_input_grad[1]:
-            gb = sum_to(gy * y * log(where((a == 0) & (b >= 0), 1.0, a)), self.input_shapes[1])
+            gb = sum_to(gy * y[0] * log(where((a == 0) & (b >= 0), 1.0, a)), self.input_shapes[1])
         return ga, gb
 
 

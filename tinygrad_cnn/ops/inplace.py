@@ -155,7 +155,7 @@ def mul_(target: Tensor, other: TensorLike) -> Tensor:
 
 def div_(target: Tensor, other: TensorLike) -> Tensor:
     """Divide in place."""
-    return _in_place(target, "div_", lambda x: elementwise.div(x, other))
+    return _in_place(target, "div_", lambda x: elementwise.div(_kept(x, _needs_gradient(other)), other))
 
 
 def pow_(target: Tensor, exponent: TensorLike) -> Tensor:

@@ -15,7 +15,7 @@ from .. import kernels
 from ..autograd.function import Array, Function
 from ..errors import ArgumentError, ShapeError
 from ..tensor import Tensor, TensorLike
-from ._arguments import as_tensor, operands
+from ._arguments import as_tensor, operands, own
 from .reduce import sum_to
 
 
@@ -147,8 +147,8 @@ def matmul(input: TensorLike, other: TensorLike) -> Tensor:
         raise ShapeError(f"matmul: the leading dimensions of {a.shape} and {b.shape} do not broadcast") from None
     y = MatMul.apply(left, right)
     if a.ndim == 1:
-        y = y.squeeze(-2)
-    return y.squeeze(-1) if b.ndim == 1 else y
+        y = own(y.squeeze(-2))
+    return own(y.squeeze(-1)) if b.ndim == 1 else y
 
 
 mm = bmm = matmul
@@ -190,7 +190,7 @@ def linear(input: TensorLike, weight: Tensor, bias: Tensor | None = None) -> Ten
         raise ShapeError(f"linear: weight {weight.shape} makes {weight.shape[0]} outputs, but bias has shape {bias.shape}")
     rows = x if x.ndim == 2 else x.reshape(-1, x.shape[-1]) if x.numel() else x.reshape(0, x.shape[-1])
     y = Linear.apply(rows, weight) if bias is None else Linear.apply(rows, weight, bias.to(weight.dtype))
-    return y if x.ndim == 2 else y.reshape(x.shape[:-1] + (weight.shape[0],))
+    return y if x.ndim == 2 else own(y.reshape(x.shape[:-1] + (weight.shape[0],)))
 
 
 def einsum(equation: str, *tensors: TensorLike) -> Tensor:

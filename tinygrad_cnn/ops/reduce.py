@@ -12,7 +12,7 @@ from ..autograd.function import Array, Function
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..kernels import numpy_reduce
 from ..tensor import Dims, Tensor, TensorLike
-from ._arguments import accepts_numpy_names, all_dims, as_float, as_tensor, one_dim
+from ._arguments import accepts_numpy_names, all_dims, as_float, as_tensor, one_dim, own
 from .shape import cat
 
 
@@ -21,6 +21,13 @@ class Extremum(NamedTuple):
 
     values: Tensor
     indices: Tensor
+
+
+def _over(name: str, x: Tensor, dim: Dims, keepdim: bool) -> dict[str, Any]:
+    """The parameters of a reduction; of ``x.sum(0, 1)`` the 1 would be taken for a true `keepdim`."""
+    if not isinstance(keepdim, (bool, np.bool_)):
+        raise DTypeError(f"{name}: keepdim is True or False, got {keepdim!r}; several dimensions are a tuple, dim=(0, 1)")
+    return {"dims": all_dims(name, dim, x.ndim), "keepdim": bool(keepdim)}
 
 
 def _kept(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...]:
@@ -247,7 +254,7 @@ def sum(input: TensorLike, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """
     x = as_tensor(input)
     x = x.to(np.int64) if x.array.dtype.kind == "u" else x  # NumPy would add up to uint64
-    return Sum.apply(x, dims=all_dims("sum", dim, x.ndim), keepdim=keepdim)
+    return Sum.apply(x, **_over("sum", x, dim, keepdim))
 
 
 @accepts_numpy_names
@@ -268,15 +275,15 @@ def mean(input: TensorLike, dim: Dims = None, keepdim: bool = False) -> Tensor:
     x = as_tensor(input)
     if not x.is_floating_point():
         raise DTypeError(f"mean() needs a floating-point tensor, got {x.dtype}: use .float() first")
-    dims = all_dims("mean", dim, x.ndim)
-    if math.prod(x.shape[d] for d in dims) == 0:
-        raise ShapeError(f"mean() over dimensions {dims} of a tensor of shape {x.shape} has no element to average")
-    return Mean.apply(x, dims=dims, keepdim=keepdim)
+    over = _over("mean", x, dim, keepdim)
+    if math.prod(x.shape[d] for d in over["dims"]) == 0:
+        raise ShapeError(f"mean() over dimensions {over['dims']} of a tensor of shape {x.shape} has no element to average")
+    return Mean.apply(x, **over)
 
 
 @accepts_numpy_names
 def var(
-    input: TensorLike, dim: Dims | bool = None, unbiased: bool | None = None, *, correction: int = 1, keepdim: bool = False
+    input: TensorLike, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: int = 1
 ) -> Tensor:
     """Variance over one, several or all dimensions; integers are converted to the default dtype.
 
@@ -288,10 +295,10 @@ def var(
     unbiased : bool, optional
         PyTorch's older spelling: True is ``correction=1``, False ``correction=0``. It may come in the place of `dim`:
         ``x.var(False)``.
-    correction : int
-        Subtracted from the number of elements in the divisor; 1 is the unbiased estimate, 0 the mean square.
     keepdim : bool
         Leave the dimensions in, with size 1.
+    correction : int
+        Subtracted from the number of elements in the divisor; 1 is the unbiased estimate, 0 the mean square.
 
     Raises
     ------
@@ -301,26 +308,26 @@ def var(
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     x = as_float(input)
-    dims = all_dims("var", dim, x.ndim)
+    over = _over("var", x, dim, keepdim)
     correction = correction if unbiased is None else int(unbiased)
-    n = math.prod(x.shape[d] for d in dims)
+    n = math.prod(x.shape[d] for d in over["dims"])
     if n - correction <= 0:
         raise ShapeError(f"var() over {n} elements with correction {correction} divides by {n - correction}")
-    return Var.apply(x, dims=dims, keepdim=keepdim, correction=correction)
+    return Var.apply(x, **over, correction=correction)
 
 
 @accepts_numpy_names
 def std(
-    input: TensorLike, dim: Dims | bool = None, unbiased: bool | None = None, *, correction: int = 1, keepdim: bool = False
+    input: TensorLike, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: int = 1
 ) -> Tensor:
     """Standard deviation, the square root of `var`; its gradient is 0 where the variance is 0."""
-    return _root(var(input, dim, unbiased, correction=correction, keepdim=keepdim), 2)
+    return _power(var(input, dim, unbiased, keepdim, correction=correction), 0.5)
 
 
-def _root(x: Tensor, p: float) -> Tensor:
-    """x^(1/p) for x >= 0, with a gradient of 0 at 0: of the lengths that are computed so, 0 is the least."""
+def _power(x: Tensor, p: float) -> Tensor:
+    """x^p for x >= 0, with a gradient of 0 at 0: the lengths and deviations that are computed so have a minimum there."""
     away = x.masked_fill(x == 0, 1.0)
-    return (away.sqrt() if p == 2 else away ** (1 / p)).masked_fill(x == 0, 0.0)
+    return (away.sqrt() if p == 0.5 else away**p).masked_fill(x == 0, 0.0)
 
 
 def _nonempty(name: str, x: Tensor, dims: tuple[int, ...]) -> None:
@@ -332,18 +339,18 @@ def _nonempty(name: str, x: Tensor, dims: tuple[int, ...]) -> None:
 def amax(input: TensorLike, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The largest value over dimensions; equal maxima share the gradient equally."""
     x = as_tensor(input)
-    dims = all_dims("amax", dim, x.ndim)
-    _nonempty("amax", x, dims)
-    return Amax.apply(x, dims=dims, keepdim=keepdim)
+    over = _over("amax", x, dim, keepdim)
+    _nonempty("amax", x, over["dims"])
+    return Amax.apply(x, **over)
 
 
 @accepts_numpy_names
 def amin(input: TensorLike, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The smallest value over dimensions; equal minima share the gradient equally."""
     x = as_tensor(input)
-    dims = all_dims("amin", dim, x.ndim)
-    _nonempty("amin", x, dims)
-    return Amin.apply(x, dims=dims, keepdim=keepdim)
+    over = _over("amin", x, dim, keepdim)
+    _nonempty("amin", x, over["dims"])
+    return Amin.apply(x, **over)
 
 
 def _along(name: str, input: TensorLike, dim: int, keepdim: bool, choose: Any) -> Extremum:
@@ -354,7 +361,7 @@ def _along(name: str, input: TensorLike, dim: int, keepdim: bool, choose: Any) -
         return Extremum(x.clone(), Tensor(np.zeros((), np.int64)))
     indices = Tensor(np.asarray(choose(x.array, axis=axis, keepdims=True)))
     values = x.gather(axis, indices)
-    return Extremum(values, indices) if keepdim else Extremum(values.squeeze(axis), indices.squeeze(axis))
+    return Extremum(values, indices) if keepdim else Extremum(own(values.squeeze(axis)), own(indices.squeeze(axis)))
 
 
 @accepts_numpy_names
@@ -435,10 +442,10 @@ def prod(input: TensorLike, dim: int | None = None, keepdim: bool = False) -> Te
     x = x if x.is_floating_point() else x.to(np.int64)
     if dim is None:
         product = prod(x.reshape(-1), 0)
-        return product.reshape((1,) * x.ndim) if keepdim else product
+        return own(product.reshape((1,) * x.ndim)) if keepdim else product
     axis = one_dim("prod", dim, x.ndim)
     if x.ndim == 0 or x.shape[axis] < 2:
-        # One factor, or none: their product is what the sum and 1 - n add up to.
+        # The product of one number is its sum; that of none is 1, and the sum 0.
         return x.sum(axis, keepdim) + (1 if x.ndim and x.shape[axis] == 0 else 0)
     while x.shape[axis] > 1:
         half = x.shape[axis] // 2
@@ -446,7 +453,7 @@ def prod(input: TensorLike, dim: int | None = None, keepdim: bool = False) -> Te
         x = first * second
         if odd:
             x = cat([x, odd[0]], axis) if half > 1 else x * odd[0]
-    return x if keepdim else x.squeeze(axis)
+    return x if keepdim else own(x.squeeze(axis))
 
 
 @accepts_numpy_names
@@ -461,10 +468,10 @@ def cumsum(input: TensorLike, dim: int | None = None) -> Tensor:
 
 
 @accepts_numpy_names
-def logsumexp(input: TensorLike, dim: Dims, keepdim: bool = False) -> Tensor:
-    """Logarithm of the sum of exponentials, without overflow."""
+def logsumexp(input: TensorLike, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Logarithm of the sum of exponentials over one, several or all dimensions, without overflow."""
     x = as_float(input)
-    return LogSumExp.apply(x, dims=all_dims("logsumexp", dim, x.ndim), keepdim=keepdim)
+    return LogSumExp.apply(x, **_over("logsumexp", x, dim, keepdim))
 
 
 @accepts_numpy_names
@@ -480,12 +487,12 @@ def norm(input: TensorLike, p: float | str = 2.0, dim: Dims = None, keepdim: boo
     """
     x = as_float(input)
     if p == "fro" or p == 2:
-        return Norm.apply(x, dims=all_dims("norm", dim, x.ndim), keepdim=keepdim)
+        return Norm.apply(x, **_over("norm", x, dim, keepdim))
     if p == math.inf:
         return x.abs().amax(dim, keepdim)
     if isinstance(p, str) or p <= 0:
         raise ArgumentError(f"norm: p must be a positive number, inf or 'fro', got {p!r}")
-    return x.abs().sum(dim, keepdim) if p == 1 else _root((x.abs() ** p).sum(dim, keepdim), p)
+    return x.abs().sum(dim, keepdim) if p == 1 else _power(_power(x.abs(), p).sum(dim, keepdim), 1 / p)
 
 
 @accepts_numpy_names

@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike
 from ..autograd.function import Array, Function
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..tensor import Dims, Tensor, TensorLike, as_array
-from ._arguments import accepts_numpy_names, all_dims, as_tensor, one_dim, operands, sizes
+from ._arguments import accepts_numpy_names, all_dims, as_tensor, one_dim, operands, own, sizes
 
 
 class Reshape(Function):
@@ -560,7 +560,7 @@ def roll(input: TensorLike, shifts: int | Sequence[int], dims: Dims = None) -> T
     """
     x = as_tensor(input)
     if dims is None:
-        return roll(x.reshape(-1), shifts, 0).reshape(x.shape)
+        return own(roll(x.reshape(-1), shifts, 0).reshape(x.shape))
     steps = list(shifts) if isinstance(shifts, Sequence) else [shifts]
     axes = [one_dim("roll", d, x.ndim) for d in (dims if isinstance(dims, Sequence) else (dims,)) if x.ndim]
     if len(steps) != len(axes):
