@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinygrad_cnn import data, models, optim, train, verify, viz
+from tinygrad_cnn import cli, data, models, optim, train, verify, viz
 from tinygrad_cnn.cli import main
 from tinygrad_cnn.errors import DataError
 
