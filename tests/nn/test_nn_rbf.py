@@ -82,7 +82,7 @@ def test_modules_do_not_share_the_bitmaps():
     [
         (lambda: nn.RBFOutput(tg.zeros(84)), ShapeError, "floats of shape (classes, features); got float32 of shape (84,)"),
         (lambda: nn.RBFOutput(tg.zeros(2, 3).long()), ShapeError, "got int64 of shape (2, 3)"),
-        (lambda: nn.RBFMAPLoss(-1), ArgumentError, "RBFMAPLoss: j must be positive, got -1"),
+        (lambda: nn.RBFMAPLoss(0), ArgumentError, "RBFMAPLoss: j must be positive, got 0"),
     ],
 )
 def test_messages(call, kind, message):

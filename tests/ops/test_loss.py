@@ -90,6 +90,12 @@ def test_an_empty_batch(loss):
 
 
 @every_loss
+def test_a_batch_of_one_stays_a_batch(loss):
+    x, y = pair(1)
+    assert loss(x, y, 1, reduction="none").shape[0] == 1
+
+
+@every_loss
 def test_targets_of_another_shape_are_refused(loss):
     x, y = pair(2)
     with pytest.raises(ShapeError):
@@ -256,9 +262,18 @@ def test_messages(call, kind, message):
 def test_focal_loss_without_focus_is_cross_entropy():
     x, target = tg.randn(4, 3, 2, dtype=tg.float64), tg.randint(0, 3, (4, 2))
     np.testing.assert_allclose(tg.focal_loss(x, target, gamma=0).item(), tg.cross_entropy(x, target).item(), rtol=1e-14)
+    assert tg.focal_loss(tg.tensor([0.0, -math.inf]), tg.tensor(0), gamma=0).item() == 0
     weight = tg.tensor([0.5, 1.0, 2.0])
     by_weight = tg.cross_entropy(x, target, weight, reduction="sum").item() / 8
     np.testing.assert_allclose(tg.focal_loss(x, target, 0, weight).item(), by_weight, rtol=1e-14)
+
+
+def test_focal_loss_where_no_other_class_is_possible():
+    for scores in ([3.0], [0.0, -math.inf]):
+        x = leaf(scores)
+        loss = tg.focal_loss(x, tg.tensor([0]), gamma=0.5)
+        assert loss.item() == 0
+        assert grad(loss, x)[0].tolist() == [[0] * len(scores)]
 
 
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])

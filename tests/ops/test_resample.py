@@ -146,6 +146,15 @@ def test_dtype_and_empty_batches(mode, dims):
     assert tg.interpolate(tg.ones(1, 1, *(2, 2, 2)[:dims], dtype=tg.int64), size=3, mode=mode).dtype == np.float32
 
 
+def test_an_infinite_pixel_stays_where_it_is():
+    x = line(math.inf, 1, 2, 3, 4).requires_grad_()
+    for options, clean in (({"size": 3, "mode": "area"}, 1), ({"size": 3, "mode": "linear"}, 1), ({"size": 3}, 1)):
+        y = tg.interpolate(x, **options)
+        assert np.isfinite(y.detach().numpy()[..., clean:]).all()
+        (gx,) = grad(y, x, line(math.inf, 1, 1))
+        assert np.isfinite(gx.numpy()[..., 3:]).all()
+
+
 def test_long_sums_keep_their_digits():
     x = np.full((1, 1, 1, 100_000), 0.1, np.float32)
     assert tg.interpolate(x, size=(1, 1), mode="area").item() == np.float32(0.1)

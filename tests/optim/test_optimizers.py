@@ -296,6 +296,18 @@ def test_loading_takes_the_parameters_dtype_and_copies():
     assert optimizer.param_groups[0]["params"] == [w]
 
 
+def test_a_state_may_hold_arrays():
+    w = leaf([1.0], np.float32)
+    optimizer = optim.SGD([w], momentum=0.5, lr=1.0)
+    state = optimizer.state_dict()
+    state["state"] = {0: {"momentum_buffer": np.array([4.0])}}
+    optimizer.load_state_dict(state)
+    w.grad = tg.Tensor(np.zeros(1, np.float32))
+    optimizer.step()
+    assert optimizer.state[w]["momentum_buffer"].dtype == np.float32
+    assert w.tolist() == [1 - 0.5 * 4]
+
+
 def test_load_errors_are_collected_and_leave_the_optimizer_as_it_was():
     a = leaf([1.0, 2.0])
     optimizer = optim.SGD([a], lr=0.25, momentum=0.9)
@@ -331,11 +343,12 @@ def test_states_that_are_none_of_ours(state, message):
         optim.SGD([leaf([1.0])]).load_state_dict(state)
 
 
-def test_pickle_and_deepcopy_go_on_as_the_original():
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
+def test_pickle_and_deepcopy_go_on_as_the_original(clone):
     w = leaf(START)
     optimizer = optim.Adam([w], lr=0.1)
     run(optimizer, w, 5)
-    twin_optimizer, twin = copy.deepcopy((optimizer, w))
+    twin_optimizer, twin = clone((optimizer, w))
     np.testing.assert_array_equal(run(twin_optimizer, twin, 5, 5), run(optimizer, w, 5, 5))
     assert twin_optimizer.param_groups[0]["params"][0] is twin
 

@@ -11,6 +11,11 @@ n - 1/2. Output i looks at the input coordinate
 
     (i + 1/2) * step - 1/2      with step = in / out: the outer edges of the two images are laid on each other
     i * (in - 1) / (out - 1)    with align_corners: the centres of the outermost pixels are
+
+Where PyTorch 2.13 contradicts itself, its definition is kept. "nearest" is computed in whole numbers where the sizes say
+the step (PyTorch multiplies in float32, and is a pixel off for one pair of sizes in fifty). The backward is the transpose of
+the forward (PyTorch's is not for "nearest" on signals and volumes, nor for "bicubic" and antialiasing of an axis whose size
+stays, with a `scale_factor` that does not say so exactly). Antialiasing down to a width of 1 keeps the rows apart.
 """
 
 from __future__ import annotations
@@ -89,6 +94,9 @@ def resample(x: Array, axis: int, taps: Taps) -> Array:
     y: Array | None = None
     for index, weight in zip(taps.index.T, taps.weight.T.astype(total), strict=True):
         term = np.take(x, index, axis).astype(total, copy=False)
+        unread = weight == 0
+        if unread.any():
+            term[(slice(None),) * axis + (unread,)] = 0  # times 0 is not enough: an infinity would become a NaN
         if (weight != 1).any():
             term *= weight.reshape(along)
         y = term if y is None else np.add(y, term, out=y)

@@ -61,8 +61,7 @@ def _coefficients(
     classes = np.where(kept, classes, 0)
     coefficient = kept.astype(x.dtype)
     if weight is not None:
-        of_class = _constant_weight(name, x, weight, what)
-        coefficient *= of_class[classes] if classes.size else 1
+        coefficient *= _constant_weight(name, x, weight, what)[classes]
     return Tensor(classes), coefficient
 
 
@@ -287,7 +286,7 @@ def focal_loss(
     classes, coefficient = _coefficients("focal_loss", x, y, alpha, ignore_index, "alpha")
     log_p = log_softmax(x, 1)
     losses = NLLLoss.apply(log_p, classes, Tensor(coefficient))
-    if gamma and x.shape[1] > 1:
+    if gamma:
         chosen = np.expand_dims(classes.array, 1) == np.arange(x.shape[1]).reshape((-1,) + (1,) * (x.ndim - 2))
         losses = losses * exp(gamma * logsumexp(log_p.masked_fill(Tensor(chosen), -math.inf), 1))
     kept = (y.array != ignore_index).reshape(losses.shape)
