@@ -102,7 +102,6 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(finished, 
 
 def test_without_the_extras_a_line_for_each_and_all_the_rest(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
     monkeypatch.setattr(viz.drawing, "find_renderer", lambda: None)
     assert demo(tmp_path) == 0
     assert {file.name for file in tmp_path.iterdir()} == {"lenet.safetensors", "graph.dot", "report.html"}

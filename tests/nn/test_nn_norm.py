@@ -31,6 +31,12 @@ def test_group_norm(options):
     assert len(list(layer.parameters())) == {"": 2, "bias": 1, "affine": 0}[next(iter(options), "")]
 
 
+def test_group_norm_takes_rows_and_any_number_of_groups_that_divides():
+    x = drawn(3, 4)
+    np.testing.assert_array_equal(nn.GroupNorm(1, 4)(x).detach(), F.group_norm(x, 1))
+    np.testing.assert_array_equal(nn.GroupNorm(4, 4)(drawn(3, 4, 2)).detach(), F.group_norm(drawn(3, 4, 2), 4))
+
+
 @pytest.mark.parametrize("options", [{}, {"bias": False}, {"elementwise_affine": False}])
 @pytest.mark.parametrize("shape", [5, [4, 5]])
 def test_layer_norm(shape, options):
@@ -105,6 +111,8 @@ def test_local_norms_pass_every_setting():
     ("call", "error", "message"),
     [
         (lambda: nn.GroupNorm(4, 6), ArgumentError, "num_groups = 4 does not divide 6 channels; it can be [1, 2, 3, 6]"),
+        (lambda: nn.GroupNorm(0, 6), ArgumentError, "num_groups = 0 does not divide 6 channels; it can be [1, 2, 3, 6]"),
+        (lambda: nn.GroupNorm(2, 4)(tg.ones(4)), ShapeError, "needs an input (n, 4, ...); got shape (4,)"),
         (lambda: nn.GroupNorm(2, 4)(tg.ones(3, 5, 2)), ShapeError,
          "GroupNorm(2, 4): needs an input (n, 4, ...); got shape (3, 5, 2)"),
         (lambda: nn.LayerNorm(()), ArgumentError, "normalized_shape is empty; name the size of at least one dimension"),

@@ -12,6 +12,7 @@ from tinygrad_cnn import Tensor, nn
 from tinygrad_cnn.autograd import gradcheck, gradgradcheck
 from tinygrad_cnn.errors import ArgumentError, ShapeError
 from tinygrad_cnn.nn.utils import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
+from tinygrad_cnn.random import default_generator
 
 
 @pytest.fixture(autouse=True)
@@ -76,14 +77,19 @@ def test_spectral_norm_divides_by_the_largest_singular_value():
 
 def test_spectral_norm_iterates_in_training_only_and_as_often_as_asked():
     matrix = np.random.default_rng(0).standard_normal((4, 3))
-    for times in (1, 3):
+    for times, options in ((1, {}), (1, {"n_power_iterations": 1}), (3, {"n_power_iterations": 3})):
         layer = nn.Linear(3, 4).double()
         with tg.no_grad():
             layer.weight.copy_(matrix)
-        spectral_norm(layer, n_power_iterations=times)
-        u = layer.weight_u.numpy().copy()
+        tg.manual_seed(1)
+        u, v = (drawn / np.linalg.norm(drawn) for drawn in (default_generator().standard_normal(size) for size in (4, 3)))
+        tg.manual_seed(1)
+        spectral_norm(layer, **options)
+        np.testing.assert_allclose(layer.weight_u, u)
+        np.testing.assert_allclose(layer.weight_v, v)
         layer.eval()(tg.zeros(1, 3).double())
-        np.testing.assert_array_equal(layer.weight_u, u)
+        np.testing.assert_allclose(layer.weight_u, u)
+        np.testing.assert_allclose(layer.weight.detach(), matrix / (u @ matrix @ v))
         layer.train()(tg.zeros(1, 3).double())
         for _ in range(times):
             v = matrix.T @ u / np.linalg.norm(matrix.T @ u)

@@ -81,7 +81,7 @@ def _axes(node: Node, given: Tensor | None, name: str = "axes") -> list[int] | N
 
 _UNARY: dict[str, Op] = {
     "Abs": ops.abs, "Ceil": ops.ceil, "Cos": ops.cos, "Cosh": ops.cosh, "Exp": ops.exp, "Floor": ops.floor, "Log": ops.log,
-    "Neg": ops.neg, "Not": ops.logical_not, "BitwiseNot": ops.logical_not, "Reciprocal": ops.reciprocal, "Relu": ops.relu,
+    "Neg": ops.neg, "Not": ops.logical_not, "BitwiseNot": ops.bitwise_not, "Reciprocal": ops.reciprocal, "Relu": ops.relu,
     "Round": ops.round, "Sigmoid": ops.sigmoid, "Sign": ops.sign, "Sin": ops.sin, "Sinh": ops.sinh, "Sqrt": ops.sqrt,
     "Tan": ops.tan, "Tanh": ops.tanh, "IsNaN": ops.isnan, "Identity": ops.clone, "Mish": ops.mish,
     "Softsign": ops.softsign, "Softplus": ops.softplus, "HardSwish": ops.hardswish, "Erf": ops.erf,

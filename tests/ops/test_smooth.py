@@ -70,6 +70,10 @@ def test_softplus_is_the_input_above_its_threshold_only():
     y = F.softplus(x, beta=2.0, threshold=2.0).numpy()
     assert y[0] == pytest.approx(math.log(1 + math.exp(1.98)) / 2)
     assert y[1] == 1.01
+    at = F.softplus(tg.tensor([1.0], dtype=tg.float64), beta=2.0, threshold=2.0)
+    assert at.item() == pytest.approx(math.log(1 + math.exp(2)) / 2)
+    by_default = F.softplus(tg.tensor([19.5, 20.5], dtype=tg.float64)).numpy()
+    np.testing.assert_array_equal(by_default == [19.5, 20.5], [False, True])
 
 
 def test_glu_gates_the_first_half_with_the_second():
