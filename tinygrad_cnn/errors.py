@@ -11,6 +11,7 @@
     |   `-- AnomalyError            a NaN (or an infinity) that `detect_anomaly` found
     |-- DataError (RuntimeError)    a data file that is missing, truncated or not what it should be
     |-- CheckpointError (RuntimeError)  a checkpoint that is truncated, foreign or of another model
+    |-- TrainingError (ArithmeticError)  training cannot go on: the loss is not finite
     `-- MissingExtraError (ImportError)  an optional dependency is not installed; names the extra
 
 Each also derives from the built-in that a user of NumPy or PyTorch would expect, so `except ValueError` and
@@ -60,6 +61,10 @@ class DataError(TinygradError, RuntimeError):
 
 class CheckpointError(TinygradError, RuntimeError):
     """A checkpoint is truncated, foreign, or belongs to another model."""
+
+
+class TrainingError(TinygradError, ArithmeticError):
+    """Training cannot go on: the loss is not a finite number."""
 
 
 class MissingExtraError(TinygradError, ImportError):

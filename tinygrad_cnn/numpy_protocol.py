@@ -57,7 +57,8 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: di
         return _OURS[ufunc](*inputs)
     _refuse_to_lose_gradient(name, inputs)
     result = getattr(ufunc, method)(*_arrays(inputs), **_arrays(kwargs))
-    return Tensor(result) if isinstance(result, (np.ndarray, np.generic)) else result
+    # Given an array to write into, the result is that array: after `array += tensor` it still is one.
+    return Tensor(result) if isinstance(result, (np.ndarray, np.generic)) and "out" not in kwargs else result
 
 
 def call_function(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:

@@ -374,8 +374,8 @@ class Tensor:
         if self._is_stale and autograd.mode.STATE.grad_enabled:
             raise InplaceError(
                 f"{op} was given a view (shape {self.shape}) that was taken before its storage was changed in place by "
-                f"{self._shared_counter().writer}, which the graph recorded: the view's gradient would be wrong. Take the view again "
-                "after the change, or clone() before it"
+                f"{self._shared_counter().writer}, which the graph recorded: the view's gradient would be wrong. Take the "
+                "view again after the change, or clone() before it"
             )
 
     # Out to NumPy and Python ----------------------------------------------------------------------------------------
@@ -709,6 +709,7 @@ def _rebuild(kind: type[Tensor], array: Array, requires_grad: bool, name: str | 
 from . import autograd, numpy_protocol, ops  # noqa: E402
 
 for _name, _member in list(vars(Tensor).items()):
-    # A method that is one line to an op is documented by that op.
-    if callable(_member) and _member.__doc__ is None and hasattr(ops, _name.strip("_")):
-        _member.__doc__ = getattr(ops, _name.strip("_")).__doc__
+    # A method that is one line to an op is documented by that op: add_ by add_, __add__ by add.
+    _op = getattr(ops, _name, None) or getattr(ops, _name.strip("_"), None)
+    if callable(_member) and _member.__doc__ is None and _op is not None:
+        _member.__doc__ = _op.__doc__

@@ -369,7 +369,7 @@ def _check_inputs(name: str, xs: tuple[Tensor, ...]) -> list[int]:
                 stacklevel=3,
             )
         if not x.array.flags.writeable or any(
-            stride == 0 and size > 1 for stride, size in zip(x.array.strides, x.shape, strict=True)
+            stride == 0 and size > 1 and x.numel() for stride, size in zip(x.array.strides, x.shape, strict=True)
         ):
             raise ArgumentError(
                 f"gradcheck of {name}: input {i} (shape {x.shape}) is expanded or read-only, so its elements cannot be moved "

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import ops
-from ..errors import ArgumentError, DataError, TinygradError
+from ..errors import ArgumentError, DataError, TrainingError
 from ..nn import Module
 from ..optim import Optimizer
 from ..tensor import Tensor
@@ -24,10 +24,6 @@ from .evaluate import Batches, Loss, evaluate
 
 SMOOTHING = 50
 """The loss of single batches jumps about; what is shown beside it is the mean over this many steps."""
-
-
-class TrainingError(TinygradError, ArithmeticError):
-    """Training cannot go on: the loss is not a finite number."""
 
 
 class SizedBatches(Batches, Sized, Protocol):

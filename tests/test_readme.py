@@ -1,0 +1,61 @@
+"""The README is true: its code runs as printed, and the numbers in it are today's."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tinygrad_cnn.verify import CASES, CHECKS, all_ops
+from tinygrad_cnn.verify.checks import applies
+
+from .mutation.mutants import mutants_of
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_its_code_runs_and_learns(tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) == 3
+    script = tmp_path / "readme.py"
+    script.write_text("\n".join([*blocks, "assert loss.item() < 1.5", "assert h.tolist() == (6 * x0).tolist()"]).replace(
+        "y = (x @ x.T)", "x0 = x.detach().clone()\ny = (x @ x.T)"), encoding="utf-8")  # fmt: skip
+    # One BLAS thread: the tests may share the machine.
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, str(script)], cwd=tmp_path, env=environment, check=True, timeout=300)
+    ElementTree.parse(tmp_path / "lenet.svg")
+
+
+def test_its_picture_is_in_the_repository() -> None:
+    (picture,) = re.findall(r'<img src="([^"]+)"', README)
+    ElementTree.parse(ROOT / picture)
+
+
+def test_its_verify_table_is_todays() -> None:
+    checks = sum(applies(name, case) for case in CASES for name in CHECKS)
+    assert f"{len(all_ops())} ops, {len(CASES)} cases, {checks} checks, 0 problems" in README
+
+
+def test_its_number_of_mutants_is_todays() -> None:
+    assert f"({sum(1 for op in all_ops() for _ in mutants_of(op))} mutants)" in README
+
+
+@pytest.mark.parametrize("command", ["demo", "graph", "verify", "version"])
+def test_its_commands_exist(command: str) -> None:
+    from tinygrad_cnn.cli import main
+
+    assert f"tinygrad-cnn {command}" in README
+    with pytest.raises(SystemExit) as left:
+        main([command, "--help"])
+    assert left.value.code == 0
+
+
+def test_every_dependency_has_its_reason() -> None:
+    setup = (ROOT / "setup.cfg").read_text(encoding="utf-8")
+    required = re.findall(r"^    ([a-z][a-z0-9-]*)[><=]", setup, re.MULTILINE)
+    assert len(required) > 15
+    assert [name for name in required if f"`{name}`" not in README] == []
