@@ -7,11 +7,12 @@
     print(result.error, result.confusion().table())
 """
 
+from ..errors import TrainingError
 from .checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
 from .curves import curves_svg, save_curves
 from .environment import environment, extras
 from .evaluate import Evaluation, evaluate
-from .fit import Epoch, History, TrainingError, fit
+from .fit import Epoch, History, fit
 from .metrics import Confusion, accuracy, error_rate
 from .report import Report, report_html, save_report
 
