@@ -20,7 +20,19 @@ Each also derives from the built-in that a user of NumPy or PyTorch would expect
 
 
 class TinygradError(Exception):
-    """Base of every exception that the package raises on purpose."""
+    """Base of every exception that the package raises on purpose.
+
+    Attributes
+    ----------
+    module : str
+        Path of the `nn.Module` that was running (``"features.3"``), or ``""``; part of the message.
+    """
+
+    module: str = ""
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{message} (in the module {self.module})" if self.module else message
 
 
 class ShapeError(TinygradError, ValueError):

@@ -180,14 +180,14 @@ def pool(x=X, kernel_size=3, **options):
         (
             lambda: conv((1, 4, 3, 12), (6, 4, 3, 5), dilation=2),
             ShapeError,
-            "conv2d: input height 3 + padding 0 + 0 is smaller than the kernel's reach 5 = 2 * (3 - 1) + 1: enlarge the "
-            "input or the padding, or lessen kernel height 3 or dilation 2",
+            "conv2d: input height 3 + padding 0 + 0 is smaller than the kernel's reach 5 = 2 * (3 - 1) + 1. The nearest "
+            "that fit: input height 5 or padding 1 + 1 or kernel height 2 or dilation 1",
         ),
         (
             lambda: conv((1, 4, 9, 2), padding=((0, 0), (1, 0))),
             ShapeError,
-            "conv2d: input width 2 + padding 1 + 0 is smaller than the kernel's reach 5 = 1 * (5 - 1) + 1: enlarge the "
-            "input or the padding, or lessen kernel width 5",
+            "conv2d: input width 2 + padding 1 + 0 is smaller than the kernel's reach 5 = 1 * (5 - 1) + 1. The nearest "
+            "that fit: input width 4 or padding 2 + 1 or kernel width 3",
         ),
         (lambda: conv((1, 4, 2, 9, 9), (6, 4, 3, 3, 3)), ShapeError, "conv3d: input depth 2 + padding 0 + 0 is smaller"),
         (lambda: conv((1, 4, 0, 12), padding=3), ShapeError, "conv2d: input height is 0, but only the batch may be empty"),

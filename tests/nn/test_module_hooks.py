@@ -54,7 +54,7 @@ def test_forward_hooks_may_change_arguments_and_output():
     module.register_forward_pre_hook(lambda m, args: args[0] + 1)
     module.register_forward_pre_hook(lambda m, args: (args[0] * 10,))
     module.register_forward_hook(lambda m, args, out: out + args[0])
-    assert module(leaf(1.0)).tolist() == [3 * 20 + 20]
+    assert module(leaf(1.0, 2.0)).tolist() == [3 * 20 + 20, 3 * 30 + 30]
 
 
 def test_hooks_do_not_run_on_forward_itself():

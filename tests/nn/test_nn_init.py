@@ -73,6 +73,26 @@ def test_truncated_normal():
     np.testing.assert_allclose(x.mean(), 1, atol=0.012)
 
 
+@pytest.mark.parametrize(("mean", "std"), [(4, 1), (-6, 2), (6, 2)])
+def test_truncated_normal_far_from_its_mean(mean, std):
+    """Two standard deviations outside the bounds is the farthest that is taken."""
+    x = init.trunc_normal_(tg.empty(500), mean, std).numpy()
+    assert np.abs(x).max() <= 2
+    assert np.sign(mean) * x.mean() > 1
+    with pytest.raises(ArgumentError, match="lies more than two standard deviations"):
+        init.trunc_normal_(tg.empty(1), mean * 1.01, std)
+
+
+def test_defaults():
+    x = init.uniform_(tg.empty(300, 100)).numpy()
+    assert (round(x.min(), 2), round(x.max(), 2)) == (0, 1)
+    x = init.normal_(tg.empty(300, 100)).numpy()
+    assert (round(x.mean(), 1), round(x.std(), 1)) == (0, 1)
+    x = init.trunc_normal_(tg.empty(300, 100)).numpy()
+    assert (round(x.min(), 1), round(x.max(), 1), round(x.mean(), 1)) == (-2, 2, 0)
+    np.testing.assert_allclose(x.std(), 0.8796, rtol=0.02)  # sqrt(1 - 4 phi(2) / 0.9545)
+
+
 @pytest.mark.parametrize(("fill", "value"), [(init.zeros_, 0), (init.ones_, 1), (lambda t: init.constant_(t, 2.5), 2.5)])
 def test_constants(fill, value):
     assert (fill(tg.empty(3, 4)).numpy() == value).all()

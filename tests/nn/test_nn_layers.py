@@ -373,7 +373,7 @@ def test_sequential():
     x = tg.randn(4, 2)
     np.testing.assert_array_equal(values(net(x)), values(c(b(a(x)))))
     assert len(net) == 3
-    assert (net[0], net[-1], list(net)) == (a, c, [a, b, c])
+    assert (net[0], net[-1], net[-3], list(net)) == (a, c, a, [a, b, c])
     assert isinstance(net[1:], nn.Sequential)
     assert list(net[1:]) == [b, c]
     assert list(net[1:].state_dict()) == ["2.weight", "2.bias"], "a part keeps its names, as in PyTorch"

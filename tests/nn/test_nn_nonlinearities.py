@@ -117,6 +117,17 @@ def test_prelu_learns_its_slopes():
     np.testing.assert_array_equal(layer.weight.detach(), [0.25, 0.25])
 
 
+def test_the_ends_of_the_ranges_are_allowed():
+    x = tg.tensor([[-1.0, 2.0]])
+    np.testing.assert_array_equal(nn.Dropout(0.0)(x), x)
+    np.testing.assert_array_equal(nn.Dropout(1.0)(x), [[0, 0]])
+    np.testing.assert_array_equal(nn.StochasticDepth(1.0, "batch")(x), [[0, 0]])
+    np.testing.assert_array_equal(nn.Maxout(1)(x), x)
+    np.testing.assert_array_equal(nn.RReLU(0.5, 0.5)(x), [[-0.5, 2]])
+    np.testing.assert_array_equal(nn.Softshrink(0.0)(x), x)
+    np.testing.assert_array_equal(nn.Hardshrink(0.0)(x), x)
+
+
 def test_our_own_reprs():
     assert repr(nn.Hardswish(inplace=True)) == "Hardswish(inplace=True)"
     assert repr(nn.Maxout(2)) == "Maxout(pieces=2)"

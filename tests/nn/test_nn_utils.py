@@ -57,7 +57,14 @@ def test_clip_grad_norm_adds_up_accurately_in_float32():
 
 def test_clip_grad_norm_without_gradients():
     assert utils.clip_grad_norm_([nn.Parameter(tg.ones(2))], 1.0).item() == 0
+    assert utils.clip_grad_norm_([], 1.0, math.inf).item() == 0
     assert utils.clip_grad_norm_(with_gradients(np.zeros((0, 2))), 1.0, math.inf).item() == 0
+
+
+def test_clip_grad_norm_to_nothing():
+    parameters = with_gradients([3.0, 4.0])
+    utils.clip_grad_norm_(parameters, 0.0)
+    assert parameters[0].grad.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

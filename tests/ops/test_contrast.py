@@ -1,5 +1,6 @@
 """Local contrast normalization: what it is blind to, borders, flat images, error messages."""
 
+import math
 import re
 
 import numpy as np
@@ -35,6 +36,22 @@ def test_weak_contrasts_stay_weak_where_the_floor_is_the_mean_of_the_image():
     assert np.abs(y[..., :12]).mean() > 30 * np.abs(y[..., 20:]).mean()
     y = F.local_contrast_norm(x, 5, floor=0.0).numpy()
     assert np.abs(y[..., :12]).mean() == pytest.approx(np.abs(y[..., 20:]).mean(), rel=0.3)
+
+
+def test_flat_parts_count_as_0_in_the_floor():
+    values = np.zeros(9)
+    values[1], values[6] = 5.0, 0.1
+    g = math.exp(-0.5 / 0.8**2)
+    at, beside = math.sqrt(1 / (1 + 2 * g)), math.sqrt(g / (1 + 2 * g))
+    edge = math.sqrt(g / (1 + g))  # the window of the first pixel is cut off
+    floor = (5 * (at + beside + edge) + 0.1 * (at + 2 * beside)) / 9
+    y = F.divisive_norm(Tensor(values).reshape(1, 1, 9), 3, sigma=0.8).flatten()
+    np.testing.assert_allclose(y.numpy()[[1, 6]], [1 / at, 0.1 / floor])
+
+
+def test_a_window_of_one_pixel_compares_channels_alone():
+    x = drawn(2, 3, 4, 5)
+    np.testing.assert_allclose(F.subtractive_norm(x, 1), x.numpy() - x.numpy().mean(1, keepdims=True))
 
 
 def test_all_channels_are_compared_with_one_mean():

@@ -135,6 +135,19 @@ def test_nothing_is_drawn_outside_training_or_for_p_0(drop):
     assert drop(tg.ones(0, 3, 2, 2), 0.5, training=True).shape == (0, 3, 2, 2)
 
 
+@pytest.mark.parametrize(
+    "drop",
+    [F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout],
+)
+def test_half_is_switched_off_by_default(drop):
+    tg.manual_seed(0)
+    shape = {F.dropout1d: (100, 20, 1), F.dropout2d: (100, 20, 1, 1), F.dropout3d: (100, 20, 1, 1, 1)}.get(drop, (100, 20))
+    y = drop(tg.ones(*shape), training=True).numpy()
+    assert (y == y.min()).mean() == pytest.approx(0.5, abs=0.04)
+    if drop not in (F.alpha_dropout, F.feature_alpha_dropout):
+        assert y.max() == 2
+
+
 def test_alpha_dropout_is_off_unless_training_is_said():
     x = tg.randn(3, 4)
     assert F.alpha_dropout(x, 0.5) is x

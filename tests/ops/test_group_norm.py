@@ -35,6 +35,9 @@ def test_instance_norm_averages_its_statistics_over_the_samples():
     np.testing.assert_allclose(mean, 0.7 * np.array([1, 2]) + 0.3 * x.numpy().mean((0, 2)))
     np.testing.assert_allclose(var, 0.7 * np.array([3, 4]) + 0.3 * x.numpy().var(2, ddof=1).mean(0))
     assert mean._version == var._version == 1
+    by_default = Tensor(np.zeros(2))
+    F.instance_norm(x, by_default)
+    np.testing.assert_allclose(by_default, 0.1 * x.numpy().mean((0, 2)))
     y = F.instance_norm(x, mean, var, use_input_stats=False, eps=0.1)
     np.testing.assert_allclose(y, (x.numpy() - mean.numpy()[:, None]) / np.sqrt(var.numpy() + 0.1)[:, None])
 
@@ -90,6 +93,8 @@ def test_parameters_take_the_dtype_of_the_input():
         (lambda: F.instance_norm(tg.ones(2, 4, 1)), ShapeError, "input (2, 4, 1) is a single pixel, which has no variance"),
         (lambda: F.instance_norm(tg.ones(2, 4, 3), tg.ones(3)), ShapeError, "instance_norm: running_mean has shape (3,)"),
         (lambda: F.instance_norm(tg.ones(2, 4, 3), use_input_stats=False), ArgumentError,
+         "instance_norm: without use_input_stats it needs running_mean and running_var"),
+        (lambda: F.instance_norm(tg.ones(2, 4, 3), tg.ones(4), use_input_stats=False), ArgumentError,
          "instance_norm: without use_input_stats it needs running_mean and running_var"),
         (lambda: F.layer_norm(tg.ones(2, 3), 2), ShapeError,
          "layer_norm: normalizes over the last dimensions, of sizes (2,), but the input has shape (2, 3)"),

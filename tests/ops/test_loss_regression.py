@@ -89,6 +89,8 @@ def test_poisson_with_stirlings_term_only_above_one():
 def test_poisson_of_a_count_of_zero_stays_finite():
     loss = tg.poisson_nll_loss(tg.zeros(1, dtype=tg.float64), tg.ones(1), log_input=False, eps=1e-3)
     np.testing.assert_allclose(loss.item(), -math.log(1e-3), rtol=1e-14)
+    by_default = tg.poisson_nll_loss(tg.zeros(1, dtype=tg.float64), tg.ones(1), log_input=False)
+    np.testing.assert_allclose(by_default.item(), -math.log(1e-8), rtol=1e-14)
 
 
 def test_gaussian_is_the_log_density():
@@ -104,6 +106,9 @@ def test_gaussian_variances_in_every_shape():
     expected = tg.gaussian_nll_loss(x, t, np.stack([v] * 3, 1), reduction="none").numpy()
     for shaped in (v, v[:, None]):
         assert tg.gaussian_nll_loss(x, t, shaped, reduction="none").tolist() == expected.tolist()
+    volume = tg.randn(2, 3, 4, dtype=tg.float64)
+    by_place, repeated = np.arange(1.0, 7.0).reshape(2, 3), np.arange(1.0, 7.0).reshape(2, 3, 1).repeat(4, 2)
+    assert tg.gaussian_nll_loss(volume, volume * 2, by_place).item() == tg.gaussian_nll_loss(volume, volume * 2, repeated).item()
     ones = tg.gaussian_nll_loss(x, t, 2.0, reduction="none")
     np.testing.assert_allclose(ones.numpy()[1], expected[1], rtol=1e-15)
     np.testing.assert_array_equal(tg.gaussian_nll_loss(x, t, np.full((1, 3), 2.0), reduction="none").numpy(), ones.numpy())

@@ -416,13 +416,29 @@ def _windows_that_fit(
         raise ShapeError(f"{op}: input {axis} is {size}, but only the batch may be empty: give at least 1")
     out = (-(-room // stride) if ceil_mode else room // stride) + 1
     if room < 0 and not (ceil_mode and out >= 1):  # in ceil mode even the first window may hang over the edge
-        culprit = f"kernel {axis} {kernel}" + (f" or dilation {dilation}" if dilation > 1 else "")
         raise ShapeError(
             f"{op}: input {axis} {size} + padding {before} + {after} is smaller than the kernel's reach "
-            f"{span} = {dilation} * ({kernel} - 1) + 1: enlarge the input or the padding, or lessen {culprit}"
+            f"{span} = {dilation} * ({kernel} - 1) + 1. The nearest that fit: {_nearest(axis, size, kernel, padding, dilation)}"
         )
     # The last window must start inside the input or the padding before it, not in the padding after.
     return out - 1 if ceil_mode and (out - 1) * stride >= size + before else out
+
+
+def _nearest(axis: str, size: int, kernel: int, padding: tuple[int, int], dilation: int) -> str:
+    """For a window that does not fit, what would: each of its four sizes changed by itself, as little as possible."""
+    before, after = padding
+    span, padded = reach(kernel, dilation), size + before + after
+    missing = span - padded
+    choices = [f"input {axis} {size + missing}"]
+    more = (before + missing // 2, after + missing - missing // 2)
+    if max(more) <= span // 2:  # what a pool accepts; beyond it, a window can lie in the padding alone
+        choices.append(f"padding {more[0]} + {more[1]}")
+    if padded > 0:
+        # The largest k with dilation * (k - 1) + 1 <= padded, and the largest dilation for this kernel.
+        choices.append(f"kernel {axis} {(padded - 1) // dilation + 1}")
+    if dilation > 1 and (padded - 1) // (kernel - 1) >= 1:
+        choices.append(f"dilation {(padded - 1) // (kernel - 1)}")
+    return " or ".join(choices)
 
 
 def _transposed_size(

@@ -439,6 +439,9 @@ class Module:
             if self._forward_pre_hooks or self._forward_hooks or self._backward_hooks:
                 return self._forward_with_hooks(args, kwargs)
             return self.forward(*args, **kwargs)
+        except TinygradError as error:
+            error.module = error.module or STATE.module_path  # the innermost module that was running
+            raise
         finally:
             STATE.module, STATE.module_path = caller, path
 

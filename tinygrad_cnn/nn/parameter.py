@@ -45,7 +45,6 @@ class Parameter(Tensor):
         if isinstance(data, Tensor):
             # One storage, one version: a write through either must be noticed by whoever saved the other.
             self._counter = data._shared_counter()
-            self._recorded_when_made = self._counter.recorded
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"

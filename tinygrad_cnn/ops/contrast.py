@@ -32,14 +32,13 @@ from .elementwise import maximum, where
 
 
 def _gaussian(size: int, sigma: float) -> Array:
-    """The window along one dimension; the product of two is the window, and adds up to 1 as they do."""
+    """The window along one dimension, not yet scaled; the product of two is the window over two."""
     distance = np.arange(size) - size // 2
-    weights = np.exp(-0.5 * (distance / sigma) ** 2)
-    return np.asarray(weights / weights.sum())
+    return np.asarray(np.exp(-0.5 * (distance / sigma) ** 2))
 
 
-def _share_inside(length: int, window: Array) -> Array:
-    """For each position of a line, how much of the window's weight lies inside the line."""
+def _weight_inside(length: int, window: Array) -> Array:
+    """For each position of a line, the sum of the window's weights that lie inside the line."""
     reach = len(window) // 2
     return np.convolve(np.ones(length), window)[reach : reach + length]
 
@@ -47,7 +46,7 @@ def _share_inside(length: int, window: Array) -> Array:
 def _local_mean(x: Tensor, size: int, sigma: float | None) -> Tensor:
     """The weighted mean over each window and all channels, shape (n, 1, h, w)."""
     window = _gaussian(size, size / 4 if sigma is None else sigma)
-    inside = np.outer(_share_inside(x.shape[2], window), _share_inside(x.shape[3], window))
+    inside = np.outer(_weight_inside(x.shape[2], window), _weight_inside(x.shape[3], window))
     weights = Tensor(window.astype(x.dtype))
     mean = x.mean(1, keepdim=True)
     mean = conv2d(mean, weights.reshape(1, 1, size, 1), padding=(size // 2, 0))
