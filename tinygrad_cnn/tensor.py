@@ -687,8 +687,10 @@ class HookHandle:
 
     def remove(self) -> None:
         """Take the hook away; a second call does nothing."""
-        if self._hook in self._hooks:
-            self._hooks.remove(self._hook)
+        # Only once: the same function may be registered a second time, with a handle of its own.
+        hooks, self._hooks = self._hooks, []
+        if self._hook in hooks:
+            hooks.remove(self._hook)
 
     def __enter__(self) -> "HookHandle":
         return self

@@ -249,6 +249,17 @@ class TestHooks:
         (x * 1).sum().backward()
         assert x.grad.item() == 1.0
 
+    def test_remove_takes_away_one_of_two_equal_hooks(self):
+        def double_it(g: tg.Tensor) -> tg.Tensor:
+            return g * 2
+
+        x = leaf(1.0)
+        first, _ = x.register_hook(double_it), x.register_hook(double_it)
+        first.remove()
+        first.remove()
+        (x * 1).sum().backward()
+        assert x.grad.item() == 2.0
+
     def test_a_hook_that_returns_another_shape(self):
         x = leaf(1.0, 2.0)
         y = x * 2

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.4 system-ui, sans-serif; }
-body { margin: 2rem auto; max-width: 75rem; padding: 0 1rem; }
+body { margin: 2rem auto; max-width: 78rem; padding: 0 1rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
 th, td { padding: .25rem .6rem; text-align: left; white-space: nowrap; border-bottom: 1px solid #8884; }
-th { position: sticky; top: 0; background: Canvas; }
+thead th { position: sticky; top: 0; background: Canvas; }
+tbody th { font-weight: 500; white-space: normal; min-width: 12rem; }
 td.ok { color: light-dark(#1a6b3a, #7fd6a0); }
 td.fail { background: #c62828; color: #fff; font-weight: 600; }
 td.none { opacity: .4; }
