@@ -282,7 +282,7 @@ class Tensor:
 
     def detach(self) -> "Tensor":
         """The same values, cut off from the graph; shares the storage."""
-        return Tensor(self)
+        return self._alias(Tensor(self.array), cut_off=True)
 
     @property
     def data(self) -> "Tensor":
@@ -302,13 +302,13 @@ class Tensor:
             )
         version = self._version
         self.array = array
+        self._is_view = self._is_alias = self._lost_history = False
         if isinstance(value, Tensor):
             value._alias(self, cut_off=True)
             return
         # A storage of its own: whoever shared the old one goes on counting without this tensor.
         self._counter = VersionCounter()
         self._counter.value = version
-        self._is_view = self._is_alias = self._lost_history = False
         self._recorded_when_made = 0
         self._wrote("data = ...")
 
@@ -357,18 +357,20 @@ class Tensor:
 
     def _alias(self, view: "Tensor", cut_off: Bool = False) -> "Tensor":
         """Make `view`, whose array shares this tensor's memory, share its version as well; `cut_off`: not its history."""
-        counter = self._shared_counter()
-        view._counter = counter
+        view._counter = counter = self._shared_counter()
         view._recorded_when_made = counter.recorded
-        view._is_alias = cut_off or self._is_alias
-        view._is_view = not view._is_alias
-        view._lost_history = view._is_view and (self._lost_history or (self._requires_grad and not view._requires_grad))
+        if cut_off or self._is_alias:
+            view._is_alias = True
+            return view
+        view._is_view = True
+        if self._lost_history or (self._requires_grad and not view._requires_grad):
+            view._lost_history = True
         return view
 
     @property
     def _is_stale(self) -> Bool:
         """Whether it is a view whose storage was since written by a *recorded* op: its history is no longer true."""
-        return self._is_view and self._shared_counter().recorded != self._recorded_when_made
+        return self._is_view and self._counter is not None and self._counter.recorded != self._recorded_when_made
 
     def _refuse_if_stale(self, op: str) -> None:
         if self._is_stale and autograd.mode.STATE.grad_enabled:

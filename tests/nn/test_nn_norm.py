@@ -65,6 +65,7 @@ def test_instance_norm(kind, shape):
     np.testing.assert_array_equal(layer.eval()(x).detach(), expected)
     np.testing.assert_allclose(layer(x[1]).detach(), expected[1], rtol=1e-5, atol=1e-6)
     assert kind(4)(tg.zeros(0, *shape[1:])).shape == (0, *shape[1:])
+    np.testing.assert_array_equal(kind(1)(x[:, :1]), F.instance_norm(x[:, :1]))
 
 
 def test_instance_norm_with_running_statistics_uses_them_in_evaluation():
@@ -104,6 +105,9 @@ def test_local_norms_pass_every_setting():
     contrast = nn.LocalContrastNorm(3, 0.8, 0.7, 0.01)
     np.testing.assert_array_equal(contrast(x), F.local_contrast_norm(x, 3, 0.8, 0.7, 0.01))
     assert repr(contrast) == "LocalContrastNorm(size=3, sigma=0.8, floor=0.7, eps=0.01)"
+    np.testing.assert_array_equal(nn.LocalContrastNorm(1)(x), F.local_contrast_norm(x, 1))
+    one = nn.LocalResponseNorm(1, norm_region="within_channel")
+    np.testing.assert_array_equal(one(x), F.local_response_norm(x, 1, norm_region="within_channel"))
     assert repr(nn.LocalContrastNorm()) == "LocalContrastNorm(size=9, eps=0.0001)"
 
 

@@ -135,6 +135,14 @@ def test_nothing_is_drawn_outside_training_or_for_p_0(drop):
     assert drop(tg.ones(0, 3, 2, 2), 0.5, training=True).shape == (0, 3, 2, 2)
 
 
+@pytest.mark.parametrize("drop", [F.dropout, F.dropout1d, F.alpha_dropout, F.feature_alpha_dropout])
+@pytest.mark.parametrize("options", [{"p": 0.0, "training": True}, {"p": 0.5, "training": False}])
+def test_where_nothing_is_dropped_nothing_is_written(drop, options):
+    leaf = tg.ones(2, 3, requires_grad=True)
+    assert drop(leaf, inplace=True, **options) is leaf
+    assert leaf._version == 0
+
+
 @pytest.mark.parametrize(
     "drop",
     [F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout],

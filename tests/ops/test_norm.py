@@ -13,6 +13,10 @@ from tinygrad_cnn.nn import functional as F
 WITHIN = {"norm_region": "within_channel"}
 
 
+def drawn(*shape):
+    return Tensor(np.random.default_rng(0).standard_normal(shape) * 3 + 5)
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -39,7 +43,9 @@ def test_lrn_within_a_channel_pools_the_squares_with_zeros_around():
     y = F.local_response_norm(tg.full((1, 2, 4, 5), 3.0, dtype=tg.float64), 3, alpha=0.5, beta=0.75, **WITHIN).numpy()
     for corner, pixels in (((0, 0), 4), ((0, 2), 6), ((1, 1), 9)):
         assert y[0, 1][corner] == pytest.approx(3 * (1 + 0.5 * 9 * pixels / 9) ** -0.75)
-    x = tg.randn(2, 3, 4, 5)
+    x = drawn(2, 3, 4, 5)
+    single = F.local_response_norm(x, 1, alpha=0.5, beta=1.0, k=2.0, **WITHIN)
+    np.testing.assert_allclose(single, x.numpy() / (2 + 0.5 * x.numpy() ** 2))
     np.testing.assert_array_equal(F.local_response_norm(x, 5, **WITHIN)[1], F.local_response_norm(x[1], 5, **WITHIN))
 
 
@@ -58,11 +64,22 @@ def test_empty_batches_keep_their_shape():
         if len(shape) > 2:
             assert F.local_response_norm(x, 3).shape == shape
     assert F.local_response_norm(tg.zeros(0, 3, 2, 2), 3, **WITHIN).shape == (0, 3, 2, 2)
+    assert F.batch_norm(tg.zeros(2, 0, 3), None, None, training=True).shape == (2, 0, 3)
+
+
+def test_defaults_are_pytorchs():
+    x, mean = drawn(4, 3, 2), Tensor(np.zeros(3))
+    np.testing.assert_array_equal(F.local_response_norm(x, 3), F.local_response_norm(x, 3, 1e-4, 0.75, 1.0))
+    F.batch_norm(x, mean, None, training=True)
+    np.testing.assert_allclose(mean, 0.1 * x.numpy().mean((0, 2)))
+    np.testing.assert_array_equal(
+        F.batch_norm(x, None, None, training=True), F.batch_norm(x, None, None, training=True, eps=1e-5)
+    )
 
 
 @pytest.mark.parametrize("shape", [(6, 2), (3, 2, 4), (3, 2, 2, 2), (2, 2, 3, 1, 2)])
 def test_batch_norm_over_any_number_of_dimensions(shape):
-    x = np.random.default_rng(0).standard_normal(shape) * 3 + 5
+    x = drawn(*shape).numpy()
     over = tuple(d for d in range(len(shape)) if d != 1)
     mean, var = Tensor(np.zeros(2)), Tensor(np.ones(2))
     y = F.batch_norm(Tensor(x), mean, var, training=True, momentum=0.3, eps=0.1).numpy()
@@ -96,6 +113,7 @@ def test_batch_norm_in_float32_far_from_zero():
         (lambda: F.batch_norm(tg.ones(1, 3), None, None, training=True), ShapeError,
          "more than one value to have a variance, the input (1, 3) has one; use a larger batch, or eval()"),
         (lambda: F.batch_norm(tg.ones(2, 3), None, None), ArgumentError, "outside training it needs running_mean"),
+        (lambda: F.batch_norm(tg.ones(2, 3), tg.ones(3), None), ArgumentError, "needs running_mean and running_var; got None"),
         (lambda: F.batch_norm(tg.ones(2, 3), tg.ones(2), tg.ones(3)), ShapeError,
          "batch_norm: running_mean has shape (2,), but the input (2, 3) has 3 channels"),
         (lambda: F.batch_norm(tg.ones(2, 3), None, None, tg.ones(3, 1), training=True), ShapeError, "weight has shape (3, 1)"),

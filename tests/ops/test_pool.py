@@ -162,7 +162,8 @@ def test_the_extremes_pool_without_a_warning():
          "a batch; got shape (3,)"),
         (lambda: F.avg_pool3d(tg.ones(1, 2, 3), 2), ShapeError, "avg_pool3d: needs an input of 5 dimensions"),
         (lambda: F.max_pool2d(tg.ones(1, 1, 3, 5), (4, 2)), ShapeError, "max_pool2d: input height 3 + padding 0 + 0 is smaller "
-         "than the kernel's reach 4 = 1 * (4 - 1) + 1. The nearest that fit: input height 4 or padding 0 + 1 or kernel height 3"),
+         "than the kernel's reach 4 = 1 * (4 - 1) + 1. The nearest that fit: input height 4 or padding 0 + 1 or kernel height 3"
+         ),
         (lambda: F.max_pool2d(tg.ones(1, 1, 5, 5), 2, padding=2), ArgumentError,
          "padding 2 along the height is more than half of "
          "the kernel's reach 2 = 1 * (2 - 1) + 1, so that a window could lie in the padding alone: use at most 1"),

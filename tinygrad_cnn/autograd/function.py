@@ -68,7 +68,7 @@ class Function:
     """
 
     __slots__ = (
-        "__dict__", "__weakref__", "_arrays", "_inputs", "_output_counter", "_saved", "auxiliary", "dtype", "edges", "hooks",
+        "__dict__", "__weakref__", "_inputs", "_output_counter", "_saved", "auxiliary", "dtype", "edges", "hooks",
         "input_dtypes", "input_shapes", "module", "needs_input_grad", "number", "params", "retains_grad", "shape",
     )  # fmt: skip
 
@@ -78,8 +78,7 @@ class Function:
         self.edges: tuple[Function | None, ...] = ()
         self.needs_input_grad: tuple[bool, ...] = ()
         # The inputs and their arrays while `forward` runs, so that what it saves can be recognised as an input.
-        self._inputs: tuple[Tensor, ...] = ()
-        self._arrays: list[Array] = []
+        self._inputs: tuple[tuple[Tensor, ...], list[Array]] | None = None
         # What the rule needs, in the order it was saved: (input tensor | None, array, version when saved).
         self._saved: list[tuple[Tensor | None, Array | None, int]] | None = []
         self._output_counter: VersionCounter | None = None
@@ -116,7 +115,7 @@ class Function:
     def __call__(self, *inputs: Tensor) -> Tensor:
         record = False
         for x in inputs:
-            if x._is_view:
+            if x._is_view and x._is_stale:
                 x._refuse_if_stale(self.op_name)
             record = record or x._requires_grad
         if not (record and STATE.grad_enabled):
@@ -128,11 +127,11 @@ class Function:
         self.module = STATE.module_path
         self.needs_input_grad = tuple([x._requires_grad for x in inputs])
         arrays = [x.array for x in inputs]
-        if len({*map(id, arrays)}) < len(arrays):
+        if len(arrays) > 1 and (arrays[0] is arrays[1] or len(arrays) > 2):
             _tell_apart(inputs, arrays)
-        self._inputs, self._arrays = inputs, arrays
+        self._inputs = inputs, arrays
         output = Tensor(self.forward(*arrays))
-        self._inputs, self._arrays = (), []
+        self._inputs = None
         if STATE.anomaly is not None:
             STATE.anomaly.after_forward(self, inputs, output.array)
         self.edges = tuple([x._edge() if x._requires_grad else None for x in inputs])
@@ -152,11 +151,11 @@ class Function:
 
     def save_for_backward(self, *values: Array | None) -> None:
         """Keep arrays for the rule. Inputs come back as the tensors they were, anything else as a constant."""
-        if not self._inputs:
+        if self._inputs is None:
             return
         assert self._saved is not None
         for value in values:
-            for x, array in zip(self._inputs, self._arrays, strict=True):
+            for x, array in zip(*self._inputs, strict=True):
                 if array is value:
                     self._saved.append((x, x.array, x._version))
                     break
@@ -165,7 +164,7 @@ class Function:
 
     def save_output(self, y: Array) -> None:
         """Keep the output for the rule; it comes back attached to this node."""
-        if self._inputs:
+        if self._inputs is not None:
             assert self._saved is not None
             self._output_counter = VersionCounter()
             self._saved.append((None, y, -1))

@@ -86,8 +86,10 @@ def _with_other(x: Tensor, other: Any) -> tuple[Tensor, Tensor]:
     """`x` beside something that is not a tensor yet."""
     if isinstance(other, (bool, int, float, np.generic)):
         dtype = x.array.dtype
-        if dtype.kind == "f" or (dtype.kind in "iu" and isinstance(other, (int, np.integer, np.bool_))):
-            return x, Tensor(_number_as(other, dtype))
+        if dtype.kind == "f":
+            return x, Tensor(np.asarray(other, dtype))
+        if dtype.kind in "iu" and isinstance(other, (int, np.integer, np.bool_)):
+            return x, Tensor(_integer_as(other, dtype))
         if dtype.kind == "b" and isinstance(other, (bool, np.bool_)):
             return x, Tensor(np.asarray(other))
         wider = get_default_dtype() if isinstance(other, (float, np.floating)) else np.dtype(np.int64)
@@ -97,7 +99,7 @@ def _with_other(x: Tensor, other: Any) -> tuple[Tensor, Tensor]:
     return operands(x, Tensor(as_array(other)))
 
 
-def _number_as(number: Any, dtype: np.dtype[Any]) -> Any:
+def _integer_as(number: Any, dtype: np.dtype[Any]) -> Any:
     try:
         return np.asarray(number, dtype)
     except OverflowError:
@@ -115,6 +117,8 @@ def _promoted(a: Any, b: Any) -> np.dtype[Any]:
 
 def one_dim(op: str, dim: int, ndim: int) -> int:
     """A dimension counted from the front; a number (no dimensions) is taken as a vector of one."""
+    if dim.__class__ is int and -ndim <= dim < ndim:
+        return dim % ndim
     try:
         dim = operator.index(dim)
     except TypeError:

@@ -754,7 +754,8 @@ def clamp(input: TensorLike, min: TensorLike | None = None, max: TensorLike | No
     numbers = (int, float, np.generic, type(None))
     if isinstance(min, numbers) and isinstance(max, numbers):
         for limit in (min, max):
-            x = x if limit is None else operands(x, limit)[0]
+            # Integers beside a float become floats; a float takes every number.
+            x = x if limit is None or x.is_floating_point() else operands(x, limit)[0]
         return Clamp.apply(x, low=_python_number(min), high=_python_number(max))
     # Not `maximum` and `minimum`: they share a tie, and here all of it is x's. A NaN stays one.
     x = x if min is None else where((x >= min) | (x != x), x, min)

@@ -25,7 +25,7 @@ class Extremum(NamedTuple):
 
 def _over(name: str, x: Tensor, dim: Dims, keepdim: bool) -> dict[str, Any]:
     """The parameters of a reduction; of ``x.sum(0, 1)`` the 1 would be taken for a true `keepdim`."""
-    if not isinstance(keepdim, (bool, np.bool_)):
+    if keepdim is not True and keepdim is not False and not isinstance(keepdim, np.bool_):
         raise DTypeError(f"{name}: keepdim is True or False, got {keepdim!r}; several dimensions are a tuple, dim=(0, 1)")
     return {"dims": all_dims(name, dim, x.ndim), "keepdim": bool(keepdim)}
 

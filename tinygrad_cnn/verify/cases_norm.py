@@ -11,7 +11,7 @@ import numpy as np
 from .. import ops
 from ..ops.conv import Conv
 from ..ops.group_norm import Standardize
-from ..ops.norm import ChannelAffine
+from ..ops.norm import BatchNorm, ChannelAffine
 from ..ops.pool import AvgPool
 from ..tensor import Tensor
 from .case import Array, Case, normal, positive
@@ -69,6 +69,10 @@ def _layer_norm_case(label: str, dims: int, shape: tuple[int, ...], parameters: 
         return _layer_norm(x, dims, *affine)
 
     return Case(Standardize, label, call, (normal(*shape), *[normal(*over)] * parameters), expected, (1, 2)[:parameters])
+
+
+def _batch_norm(x: Array) -> Array:
+    return np.stack([_standardized(x[:, c]) for c in range(x.shape[1])], 1)
 
 
 def _instance_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -129,6 +133,10 @@ CASES: list[Case] = [
          (normal(2, 4, 2), normal(4)), lambda x, w: _group_norm(x, 2, w), (1,)),
     Case(ChannelAffine, "group norm, bias alone", lambda x, b: ops.group_norm(x, 2, bias=b, eps=_EPS),
          (normal(2, 4, 2), normal(4)), lambda x, b: _group_norm(x, 2, None, b), (1,)),
+    Case(BatchNorm, "weight alone", lambda x, w: ops.batch_norm(x, None, None, w, training=True, eps=_EPS),
+         (normal(3, 2, 2), normal(2)), lambda x, w: _batch_norm(x) * w[:, None], (1,)),
+    Case(BatchNorm, "bias alone", lambda x, b: ops.batch_norm(x, None, None, None, b, training=True, eps=_EPS),
+         (normal(3, 2, 2), normal(2)), lambda x, b: _batch_norm(x) + b[:, None], (1,)),
     Case(Standardize, "instance norm", lambda x: ops.instance_norm(x, eps=_EPS), (normal(2, 3, 4),),
          lambda x: _group_norm(x, 3)),
     Case(Standardize, "instance norm, affine", _instance_norm, (normal(2, 2, 2, 3), normal(2), normal(2)),
