@@ -86,6 +86,7 @@ def test_filled():
     assert (tg.full((2,), 7).dtype, tg.full((2,), 7.0).dtype, tg.full((2,), True).dtype) == (I64, F32, np.bool_)
     assert tg.full((), 2.0).item() == 2.0
     assert tg.eye(2, 3).tolist() == [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    assert (tg.eye(2).dtype, tg.eye(2, dtype=F64).dtype) == (F32, F64)
     n = tg.tensor([1, 2])
     assert (tg.zeros_like(n).tolist(), tg.ones_like(n).dtype, tg.full_like(n, 5).tolist()) == ([0, 0], I64, [5, 5])
     assert tg.zeros_like(n, dtype=F32).dtype == F32
@@ -115,7 +116,7 @@ def test_linspace():
     assert tg.linspace(0, 1, 5).tolist() == [0.0, 0.25, 0.5, 0.75, 1.0]
     assert tg.linspace(2, 3, 1).tolist() == [2.0]
     assert tg.linspace(0, 1, 0).shape == (0,)
-    assert tg.linspace(0, 1, 3, dtype=F64).dtype == F64
+    assert (tg.linspace(0, 1, 3).dtype, tg.linspace(0, 1, 3, dtype=F64).dtype) == (F32, F64)
 
 
 def test_the_default_dtype():
@@ -134,6 +135,10 @@ def test_the_default_dtype():
     ("call", "error", "message"),
     [
         (lambda: tg.tensor("a"), DTypeError, "a tensor holds booleans, integers or floats; got str of dtype <U1"),
+        (lambda: tg.ones(1, device="cuda"), ArgumentError, "device 'cuda' is not available"),
+        (lambda: tg.empty(1, device="cuda"), ArgumentError, "device 'cuda' is not available"),
+        (lambda: tg.randint(1, None, None), ArgumentError, r"randint\(1, None, None\): call it as"),
+        (lambda: tg.Tensor(np.zeros(1, complex)), DTypeError, "got ndarray of dtype complex128"),
         (lambda: tg.tensor(1j), DTypeError, "a tensor holds booleans, integers or floats; got complex of dtype complex128"),
         (lambda: tg.tensor(None), DTypeError, "a tensor holds booleans, integers or floats; got NoneType of dtype object"),
         (lambda: tg.tensor([[1], [2, 3]]), ShapeError, "the rows of a nested list must have equal lengths to make a tensor"),

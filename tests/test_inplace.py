@@ -27,6 +27,7 @@ PAIRS = {
     "div_": (lambda y, w: y.div_(w), lambda y, w: y / w),
     "pow_": (lambda y, w: y.pow_(2), lambda y, w: y**2),
     "pow_ tensor": (lambda y, w: y.pow_(w), lambda y, w: y**w),
+    "pow_ of a constant": (lambda y, w: y.copy_(y.detach().clone().pow_(w)), lambda y, w: y.detach() ** w),
     "remainder_": (lambda y, w: tg.remainder_(y, w), lambda y, w: y % w),
     "clamp_": (lambda y, w: y.clamp_(0.9, 1.7), lambda y, w: y.clamp(0.9, 1.7)),
     "relu_": (lambda y, w: y.relu_(), lambda y, w: y.relu()),
@@ -249,6 +250,24 @@ def test_data_given_as_an_array_counts_as_a_write():
     assert w._version == version + 1
     old.zero_()
     assert (w.tolist(), w._version) == ([5.0, 6.0], version + 1)
+
+
+def test_an_operator_on_data_writes_once_and_changes_nothing_else():
+    w, z = leaf(1.0, 2.0), tg.zeros(2, dtype=np.float64)
+    y = w * w
+    w.data -= 1
+    z.data += 1
+    assert (w.tolist(), w._version) == ([0.0, 1.0], 1)
+    with pytest.raises(InplaceError, match="was changed in place by sub_"):
+        y.sum().backward()
+    z.mul_(w)  # a recorded write: z is no view of anything
+    assert z.requires_grad
+
+
+def test_data_of_a_constant_may_be_of_any_kind():
+    constant = tg.zeros(2)
+    constant.data = tg.tensor([1, 2])
+    assert constant.dtype == np.int64
 
 
 def test_data_of_the_wrong_kind():
@@ -487,3 +506,7 @@ def test_random_fills():
     assert (y.min().item(), y.max().item()) == (pytest.approx(-1, abs=0.01), pytest.approx(3, abs=0.01))
     assert x.dtype == y.dtype == np.float32
     assert x._version == 1
+    x.normal_()
+    y.uniform_()
+    assert (x.mean().item(), x.std().item()) == (pytest.approx(0, abs=0.05), pytest.approx(1, abs=0.05))
+    assert (y.min().item(), y.max().item()) == (pytest.approx(0, abs=0.01), pytest.approx(1, abs=0.01))

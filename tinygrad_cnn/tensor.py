@@ -122,7 +122,8 @@ class Tensor:
     array : ndarray
         The values.
     grad : Tensor or None
-        The gradient, of the same shape and dtype, added up over calls of `backward`.
+        The gradient, of the same shape and dtype, added up over calls of `backward`. A later call puts a new tensor here;
+        unlike in PyTorch, one that was taken from here before stays as it was.
     grad_fn : Function or None
         The node that made it; None for a leaf.
     name : str or None
@@ -300,6 +301,8 @@ class Tensor:
             raise DTypeError(
                 f"{self._described()} requires grad, so its data must be floating-point; got {array.dtype}: use .float()"
             )
+        if array is self.array:
+            return  # `x.data -= 1` has written it already, through the alias
         version = self._version
         self.array = array
         self._is_view = self._is_alias = self._lost_history = False
@@ -327,6 +330,9 @@ class Tensor:
 
     def register_hook(self, hook: "Callable[[Tensor], Tensor | None]") -> "HookHandle":
         """Call ``hook(gradient)`` once this tensor's gradient is complete; what it returns replaces the gradient.
+
+        The hook must not write into its argument, which other tensors may share. It belongs to the value that the tensor
+        has now: after an in-place op it still gets the gradient of what was there before.
 
         Returns
         -------

@@ -92,10 +92,11 @@ def test_what_is_no_number(other):
 def test_a_number_that_does_not_fit():
     with pytest.raises(DTypeError, match=r"-1 does not fit the uint8 tensor beside it: use \.long\(\) or \.float\(\)"):
         of(U8) * -1
-    assert (of(U8) / -1).tolist() == [-1.0, -1.0]
+    assert (of(U8) / -1).tolist() == (-1 / of(U8)).tolist() == [-1.0, -1.0]
     assert (of(U8) > -1).tolist() == [True, True]
     assert (of(U8) > -1).tolist() == [True, True]
     assert (of(U8) == 300).tolist() == [False, False]
+    assert tg.lt(-1, of(U8)).tolist() == tg.ne(300, of(U8)).tolist() == [True, True]
 
 
 def test_lists_are_operands_on_both_sides():

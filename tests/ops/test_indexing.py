@@ -43,6 +43,7 @@ INDICES = {
     "mask that chooses nothing": (np.zeros((2, 3), bool), (0, 4)),
     "true": (True, (1, 2, 3, 4)),
     "false": (False, (0, 2, 3, 4)),
+    "integer, slice, array, true": ((1, slice(None), ARRAY, True), (3, 3)),
     "no numbers": ([], (0, 3, 4)),
     "no numbers inside": ((slice(None), np.zeros((0,), np.int64)), (2, 0, 4)),
     "range": ((slice(None), range(2)), (2, 2, 4)),
@@ -56,14 +57,15 @@ def positions(index, shape):
     parts = [np.asarray(p, None if len(p) else np.int64) if isinstance(p, (list, range)) else p for p in parts]
     if not any(isinstance(p, np.ndarray) for p in parts):
         return np.arange(np.prod(shape)).reshape(shape)[tuple(parts)]
-    spanned = [p.ndim if isinstance(p, np.ndarray) and p.dtype == bool else int(p is not None and p is not ...) for p in parts]
-    fill = [slice(None)] * (len(shape) - sum(spanned))
+
+    def spans(p):
+        return (p.ndim if p.dtype == bool else 1) if isinstance(p, np.ndarray) else int(type(p) is int or isinstance(p, slice))
+
+    fill = [slice(None)] * (len(shape) - sum(map(spans, parts)))
     full = [q for p in parts for q in (fill if p is ... else [p])]
-    first = tuple(
-        q for p in full for q in ([slice(None)] * (p.ndim if p.dtype == bool else 1) if isinstance(p, np.ndarray) else [p])
-    )
-    then = tuple(p if isinstance(p, np.ndarray) else slice(None) for p in full if type(p) is not int)
-    return np.arange(np.prod(shape)).reshape(shape)[first][then]
+    first = [q for p in full for q in ([slice(None)] * spans(p) if isinstance(p, np.ndarray) else [p]) if type(q) is not bool]
+    then = [p if isinstance(p, np.ndarray) or type(p) is bool else slice(None) for p in full if type(p) is not int]
+    return np.arange(np.prod(shape)).reshape(shape)[tuple(first)][tuple(then)]
 
 
 def as_tensors(index):

@@ -7,6 +7,7 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import Tensor
+from tinygrad_cnn.autograd import grad
 from tinygrad_cnn.errors import ArgumentError, DTypeError, ShapeError
 
 from .checking import check, leaf, normal
@@ -74,6 +75,17 @@ def test_linear():
         check(tg.linear, lambda x, w: product_by_loops(x, w.T), normal(*shape), normal(3, 4, seed=1), second=False)
     assert tg.linear(tg.zeros(2, 0, 4), tg.zeros(3, 4)).shape == (2, 0, 3)
     assert tg.linear(tg.zeros(0, 4), tg.zeros(3, 4), tg.zeros(3)).shape == (0, 3)
+
+
+@pytest.mark.parametrize("wanted", [0, 1, 2])
+def test_linear_computes_the_gradients_that_are_asked_for(wanted):
+    arrays = [normal(2, 4), normal(3, 4, seed=1), normal(3, seed=2)]
+    expected = [np.ones((2, 3)) @ arrays[1], np.ones((2, 3)).T @ arrays[0], np.full(3, 2.0)]
+    inputs = [Tensor(array, requires_grad=i == wanted) for i, array in enumerate(arrays)]
+    for create_graph in (False, True):
+        y = tg.linear(*inputs).sum()
+        (g,) = grad(y, inputs[wanted], create_graph=create_graph)
+        np.testing.assert_allclose(g.array, expected[wanted])
 
 
 def test_linear_keeps_float32_beside_integers():

@@ -135,6 +135,7 @@ def test_norm_does_not_overflow_in_its_squares():
     assert tg.tensor([3e30, 4e30]).norm().item() == pytest.approx(5e30, rel=1e-6)
     assert tg.tensor([300.0, 400.0], dtype=np.float16).norm().item() == 500.0
     assert tg.tensor([3e-30, 4e-30]).norm().item() == pytest.approx(5e-30, rel=1e-6)
+    assert tg.tensor([3, 4]).norm().dtype == tg.tensor([3, 4]).norm(1).dtype == np.float32
 
 
 def test_the_mean_of_many_float16():

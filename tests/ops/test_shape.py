@@ -97,6 +97,8 @@ def test_pieces():
     assert [piece.shape for piece in tg.zeros(2, 0).chunk(3, 1)] == [(2, 0)] * 3
     assert [piece.shape for piece in tg.zeros(0, 2).split(3)] == [(0, 2)]
     assert [row.tolist() for row in tg.tensor([[1, 2], [3, 4]]).unbind(-1)] == [[1, 3], [2, 4]]
+    assert [row.tolist() for row in tg.tensor([[1, 2], [3, 4]]).unbind()] == [[1, 2], [3, 4]]
+    assert [piece.tolist() for piece in tg.arange(3).split(1)] == [[0], [1], [2]]
     assert len(x.split(np.int64(4))) == 2
 
 
@@ -231,6 +233,7 @@ def test_tensors_of_no_elements():
 
 def test_dimensions_of_a_number():
     x = tg.tensor(2.0)
+    assert tg.flatten(tg.ones(2, 3)).shape == (6,)
     assert x.flatten().shape == x.reshape(1).shape == x.unsqueeze(0).shape == (1,)
     assert x.transpose(0, -1).shape == x.t().shape == x.T.shape == x.squeeze(0).shape == x.permute(()).shape == ()
     assert x.flip(0).item() == x.roll(1).item() == x.expand(()).item() == 2.0

@@ -116,6 +116,8 @@ class Einsum(Function):
 def matmul(input: TensorLike, other: TensorLike) -> Tensor:
     """Matrix product; vectors count as a row on the left and a column on the right, leading dimensions broadcast.
 
+    Two dtypes are promoted as in arithmetic (PyTorch refuses them).
+
     Parameters
     ----------
     input : Tensor, shape (..., n, k) or (k,)

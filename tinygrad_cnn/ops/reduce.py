@@ -265,6 +265,8 @@ def mean(input: TensorLike, dim: Dims = None, keepdim: bool = False) -> Tensor:
     ------
     DTypeError
         For an integer tensor: the mean would not be one.
+    ShapeError
+        If there is nothing to average (PyTorch says NaN).
 
     Examples
     --------
@@ -497,13 +499,13 @@ def norm(input: TensorLike, p: float | str = 2.0, dim: Dims = None, keepdim: boo
 
 @accepts_numpy_names
 def any(input: TensorLike, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """Whether any element is true (nonzero)."""
+    """Whether any element is true (nonzero); a bool, whatever the dtype of `input`."""
     x = as_tensor(input)
     return Tensor(np.asarray(np.any(x.array, axis=all_dims("any", dim, x.ndim), keepdims=keepdim)))
 
 
 @accepts_numpy_names
 def all(input: TensorLike, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """Whether all elements are true (nonzero)."""
+    """Whether all elements are true (nonzero); a bool, whatever the dtype of `input`."""
     x = as_tensor(input)
     return Tensor(np.asarray(np.all(x.array, axis=all_dims("all", dim, x.ndim), keepdims=keepdim)))
