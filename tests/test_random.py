@@ -97,5 +97,7 @@ def test_integers():
         == tg.randint(low=1, high=5, size=(2, 2)).shape
         == (2, 2)
     )
+    for draws in (tg.randint(3, (200,)), tg.randint(3, size=(200,)), tg.randint(0, 3, (200,))):
+        assert sorted(set(draws.tolist())) == [0, 1, 2]
     assert sorted(tg.randperm(6).tolist()) == [0, 1, 2, 3, 4, 5]
     assert tg.randperm(0).shape == (0,)

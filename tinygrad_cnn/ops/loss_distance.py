@@ -64,7 +64,8 @@ def cosine_similarity(x1: TensorLike, x2: TensorLike, dim: int = 1, eps: float =
     dim : int
         The dimension that the vectors lie along; it counts in the broadcast shape, and the result lacks it.
     eps : float
-        The smallest length to divide by: a zero vector has similarity 0 with everything.
+        The smallest length to divide by: a zero vector has similarity 0 with everything. The gradient of a vector that is
+        shorter is that of the quotient by `eps`; PyTorch's also goes through the length, which is not in the quotient.
 
     Examples
     --------
