@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tinygrad_cnn import models
 from tinygrad_cnn.verify import CASES, CHECKS, all_ops
 from tinygrad_cnn.verify.checks import applies
 
@@ -42,6 +43,12 @@ def test_its_verify_table_is_todays() -> None:
 
 def test_its_number_of_mutants_is_todays() -> None:
     assert f"({sum(1 for op in all_ops() for _ in mutants_of(op))} mutants)" in README
+
+
+def test_its_table_of_networks_is_todays() -> None:
+    (section,) = re.findall(r"## The networks\n(.*?)\n## ", README, re.DOTALL)
+    rows = {name: int(count.replace(",", "")) for name, count in re.findall(r"`(\w+)` ([\d,]*\d)", section)}
+    assert rows == {entry.name: entry.parameters for entry in models.entries()}
 
 
 @pytest.mark.parametrize("command", ["demo", "graph", "verify", "version"])

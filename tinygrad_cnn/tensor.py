@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .errors import AutogradError, DTypeError, InplaceError, ShapeError
+from .kernels.shape_only import ShapeOnly
 
 if TYPE_CHECKING:
     from .autograd.function import AccumulateGrad, Function
@@ -57,7 +58,7 @@ def as_array(data: Any, dtype: DTypeLike | None = None) -> Array:
         data = _array_of_sequence(data, dtype)
     elif isinstance(data, float) and not isinstance(data, np.generic):
         data = np.asarray(data, dtype or _default_dtype)
-    array = np.asarray(data, dtype)
+    array = data if type(data) is ShapeOnly and dtype in (None, data.dtype) else np.asarray(data, dtype)
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"a tensor holds booleans, integers or floats; got {type(data).__name__} of dtype {array.dtype}")
     return array

@@ -119,5 +119,5 @@ def test_a_forward_outside_the_block_is_said_to_be():
 def test_nothing_is_left_behind():
     with pytest.raises(AnomalyError), detect_anomaly():
         double(-1.0).log()
-    assert STATE.anomaly is None
+    assert STATE.observer is None
     double(-1.0).log()

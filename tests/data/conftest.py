@@ -24,11 +24,13 @@ class Site:
     def __init__(self) -> None:
         self.pages: dict[str, Reply] = {}
         self.asked: list[str] = []
+        self.ranges: list[str | None] = []
         site = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 site.asked.append(self.path)
+                site.ranges.append(self.headers.get("Range"))
                 reply = site.pages.get(self.path)
                 if reply is None:
                     self.send_error(404)
@@ -54,6 +56,25 @@ class Site:
             handler.send_header("Content-Length", str(length))
         handler.end_headers()
         handler.wfile.write(body)
+
+    @staticmethod
+    def answer_rest(body: bytes, at_most: int | None = None) -> Callable[[BaseHTTPRequestHandler], None]:
+        """Answer as a server that can send the rest of a page, but breaks off after `at_most` bytes."""
+
+        def reply(handler: BaseHTTPRequestHandler) -> None:
+            asked = handler.headers.get("Range")
+            start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
+            if start >= len(body):
+                handler.send_error(416)
+                return
+            handler.send_response(206 if asked else 200)
+            if asked:
+                handler.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+            handler.send_header("Content-Length", str(len(body) - start))
+            handler.end_headers()
+            handler.wfile.write(body[start:][:at_most])
+
+        return reply
 
     def close(self) -> None:
         self.server.shutdown()

@@ -10,6 +10,7 @@ import pytest
 
 from tinygrad_cnn import random
 from tinygrad_cnn.data import MNIST, DataLoader, Dataset, Subset, TensorDataset, default_collate
+from tinygrad_cnn.data.transforms import Transform
 from tinygrad_cnn.errors import ArgumentError, DTypeError, ShapeError
 from tinygrad_cnn.tensor import Tensor
 
@@ -113,11 +114,24 @@ def test_sampler_decides_and_is_asked_in_each_epoch() -> None:
         ({"batch_size": 0}, "batch_size must be 1 or more samples, got 0"),
         ({"num_workers": -1}, r"num_workers must be 0 \(no threads\) or more, got -1"),
         ({"shuffle": True, "sampler": [1]}, "shuffle=True and sampler=... both decide the order .* give only one"),
+        ({"batch_sampler": [[1]], "batch_size": 2}, "batch_sampler decides all: give no batch_size, shuffle, sampler or drop"),
+        ({"batch_sampler": [[1]], "shuffle": True}, "batch_sampler decides all"),
+        ({"batch_sampler": [[1]], "sampler": [1]}, "batch_sampler decides all"),
+        ({"batch_sampler": [[1]], "drop_last": True}, "batch_sampler decides all"),
+        ({"prefetch_factor": 2}, "prefetch_factor must be 1 or more and needs workers, got 2 with num_workers=0"),
+        ({"prefetch_factor": 0, "num_workers": 1}, "prefetch_factor must be 1 or more and needs workers, got 0 with"),
     ],
 )
 def test_options_out_of_range(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         DataLoader(range(5), **options)
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_batch_sampler_decides_the_batches(workers: int) -> None:
+    loader = DataLoader(Squares(), batch_sampler=[[3], [1, 2], np.array([0, 4, 5])], num_workers=workers)
+    assert len(loader) == 3
+    assert [batch.tolist() for batch in loader] == [[9], [1, 4], [0, 16, 25]]
 
 
 # One seed, one sequence -----------------------------------------------------------------------------------------------
@@ -190,11 +204,14 @@ def test_workers_do_not_run_far_ahead() -> None:
             loaded.append(index)
             return index
 
-    epoch = iter(DataLoader(Recorded(), 1, num_workers=2))
-    next(epoch)
-    time.sleep(0.05)
-    assert 1 <= len(loaded) <= 1 + 2 * 2
-    del epoch
+    for prefetch, most in ((None, 1 + 2 * 2), (1, 1 + 2), (5, 1 + 2 * 5)):
+        loaded.clear()
+        epoch = iter(DataLoader(Recorded(), 1, num_workers=2, prefetch_factor=prefetch))
+        next(epoch)
+        time.sleep(0.05)
+        assert 1 <= len(loaded) <= most
+        del epoch
+    assert len(loaded) > 1 + 2 * 2
 
 
 def test_leaving_the_loop_early_ends_the_threads_and_what_had_not_begun() -> None:
@@ -220,6 +237,19 @@ def test_leaving_the_loop_early_ends_the_threads_and_what_had_not_begun() -> Non
     assert begun == [0, 1] or begun == [0]  # number 2 was waiting for the thread
 
 
+def test_keyboard_interrupt_ends_the_threads() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        for _ in DataLoader(Squares(), 1, num_workers=2):
+            raise KeyboardInterrupt
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("DataLoader")]
+
+
+def test_error_ends_the_threads() -> None:
+    with pytest.raises(KeyError):
+        list(DataLoader(Squares(bad=3), 1, num_workers=2))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("DataLoader")]
+
+
 # Errors ---------------------------------------------------------------------------------------------------------------
 
 
@@ -232,6 +262,36 @@ def test_error_of_a_sample_comes_through_and_names_it(workers: int) -> None:
         next(epoch)
     assert caught.value.__notes__ == ["This happened while a DataLoader loaded sample 7 of Squares"]
     assert any(entry.name == "__getitem__" for entry in caught.traceback)
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_error_says_the_sample_in_its_message_too(workers: int) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        batches(Squares(bad=7, error=ValueError), 4, num_workers=workers)
+    assert str(caught.value) == "the file of this sample is bad [sample 7 of Squares]"
+
+
+def test_error_without_a_plain_message_keeps_what_it_has() -> None:
+    class Broken(Squares):
+        def __getitem__(self, index: int) -> int:
+            raise FileNotFoundError(2, "No such file", "digit.png")
+
+    with pytest.raises(FileNotFoundError) as caught:
+        batches(Broken())
+    assert caught.value.args == (2, "No such file")
+    assert caught.value.filename == "digit.png"
+    assert "sample 0 of Broken" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("option", ["input_transform", "batch_transform"])
+def test_error_of_a_transform_names_the_samples(workers: int, option: str) -> None:
+    def broken(*fields: Any) -> Any:
+        raise ValueError("transform")
+
+    with pytest.raises(ValueError, match=r"transform \[samples \[0, 1\] of range\]") as caught:
+        batches(range(4), 2, num_workers=workers, **{option: broken})
+    assert caught.value.__notes__ == ["This happened while a DataLoader transformed samples [0, 1] of range"]
 
 
 @pytest.mark.parametrize("workers", WORKERS)
@@ -322,6 +382,71 @@ def test_getitems_returns_a_list_of_samples_as_in_pytorch() -> None:
 def test_collate_fn_gets_the_list_of_samples() -> None:
     dataset = TensorDataset(np.arange(4), np.arange(4) * 10)
     assert list(DataLoader(dataset, 2, collate_fn=lambda samples: samples)) == [[(0, 0), (1, 10)], [(2, 20), (3, 30)]]
+
+
+# Transforms of whole batches ------------------------------------------------------------------------------------------
+
+
+ROWS = np.arange(24.0).reshape(12, 2)
+
+
+@pytest.mark.parametrize(
+    "rows", [(ROWS, np.arange(12)), (Tensor(ROWS), Tensor(np.arange(12)))], ids=["arrays", "tensors"]
+)
+def test_input_transform_gets_the_inputs_of_a_batch_as_an_array(rows: Any) -> None:
+    seen = []
+
+    def doubled(inputs: np.ndarray) -> np.ndarray:
+        seen.append(type(inputs))
+        return inputs * 2
+
+    first, *_ = DataLoader(TensorDataset(*rows), 4, input_transform=doubled)
+    same(first, (Tensor(ROWS[:4] * 2), Tensor(np.arange(4))))
+    assert seen == [np.ndarray] * 3
+    alone, *_ = DataLoader([np.ones(2), np.zeros(2)], 2, input_transform=doubled)
+    assert alone.tolist() == [[2, 2], [0, 0]]
+
+
+def test_batch_transform_gets_all_fields_after_the_input_transform() -> None:
+    loader = DataLoader(
+        TensorDataset(ROWS, np.arange(12)),
+        4,
+        input_transform=lambda inputs: inputs + 1,
+        batch_transform=lambda inputs, targets: (inputs * 10, targets, targets * 2),
+    )
+    first, *_ = loader
+    same(first, (Tensor((ROWS[:4] + 1) * 10), Tensor(np.arange(4)), Tensor(np.arange(4) * 2)))
+
+
+def test_transforms_of_batches_draw_from_the_batchs_stream() -> None:
+    def noisy(inputs: np.ndarray) -> np.ndarray:
+        time.sleep(random.default_generator().random() * 1e-3)
+        return inputs + random.default_generator().random()
+
+    def epochs(workers: int) -> list[Any]:
+        loader = DataLoader(
+            range(12), 3, num_workers=workers, input_transform=noisy, generator=np.random.default_rng(4)
+        )
+        return [batch.tolist() for _ in range(2) for batch in loader]
+
+    assert epochs(0) == epochs(1) == epochs(3)
+
+
+def test_a_transform_of_a_data_set_gets_the_whole_batch() -> None:
+    shapes = []
+
+    class Recorded(Transform):
+        def apply(self, images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+            shapes.append(images.shape)
+            return images + 1
+
+    plain = MNIST(train=False, subset=True)
+    digits = MNIST(train=False, subset=True, transform=Recorded())
+    images, labels = next(iter(DataLoader(digits, 5)))
+    assert shapes == [(5, 1, 28, 28)]
+    np.testing.assert_array_equal(images.array, np.stack([plain[index][0] for index in range(5)]) + 1)
+    assert labels.tolist() == plain.targets[:5].tolist()
+    assert digits[3][0].shape == (1, 28, 28)
 
 
 # default_collate ------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinygrad_cnn.data import Dataset, Subset, TensorDataset, random_split
+from tinygrad_cnn.data import ConcatDataset, Dataset, Subset, TensorDataset, random_split
 from tinygrad_cnn.errors import ArgumentError, ShapeError
 from tinygrad_cnn.tensor import Tensor
 
@@ -128,3 +128,21 @@ def test_random_split_lengths_that_do_not_add_up() -> None:
         random_split(range(10), [0.5, 0.4])
     with pytest.raises(ArgumentError, match=r"the lengths of a split must not be negative, got \[11, -1\]"):
         random_split(range(10), [11, -1])
+
+
+def test_concatenation() -> None:
+    both = ConcatDataset([Letters(), "", "xyz"])
+    assert list(both) == [both[index - 8] for index in range(8)] == list("abcdexyz")
+    assert len(both) == 8
+    assert both.cumulative_sizes == [5, 5, 8]
+
+
+@pytest.mark.parametrize("index", [8, -9])
+def test_concatenation_has_no_such_index(index: int) -> None:
+    with pytest.raises(IndexError, match=f"have 8 samples together, so there is no index {index}"):
+        ConcatDataset([Letters(), "xyz"])[index]
+
+
+def test_nothing_to_concatenate() -> None:
+    with pytest.raises(ArgumentError, match="ConcatDataset needs at least one data set"):
+        ConcatDataset([])

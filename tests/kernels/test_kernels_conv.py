@@ -66,6 +66,21 @@ def test_pointwise_convolution(who, groups):
 
 
 @pytest.mark.parametrize("who", servers("conv"))
+@pytest.mark.parametrize("batch", [0, 1, 3])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_window_as_large_as_the_image(who, groups, batch):
+    """The images themselves are the columns; with a batch of one, the weight's gradient is an outer product."""
+    geometry = ConvGeometry.of((batch, 4, 3, 5), (6, 4 // groups, 3, 5), stride=2, groups=groups)
+    assert geometry.out_size == (1, 1)
+    rng = np.random.default_rng(0)
+    x, weight, gy = (array(rng, shape) for shape in (geometry.x_shape, geometry.weight_shape, geometry.y_shape))
+    bias = array(rng, (6,))
+    assert_close(run("conv", who, x, weight, bias, geometry), expect("conv", x, weight, bias, geometry))
+    assert_close(run("conv_input_grad", who, gy, weight, geometry), expect("conv_input_grad", gy, weight, geometry))
+    assert_close(run("conv_weight_grad", who, x, gy, geometry), expect("conv_weight_grad", x, gy, geometry))
+
+
+@pytest.mark.parametrize("who", servers("conv"))
 @pytest.mark.parametrize("channels", [1, 8], ids=["channels first", "channels last"])
 def test_many_images_one_after_the_other(who, channels):
     """Scratch memory is used again from call to call: nothing of an earlier, larger call may show in a later one."""

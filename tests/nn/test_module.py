@@ -161,6 +161,10 @@ def test_assigning_before_init():
         (lambda net: net.load_state_dict([1]), "expected a mapping of names to arrays, got list"),
         (lambda net: net.get_submodule("first.pool"), "first has no submodule 'pool'; it has 'conv', 'norm'"),
         (lambda net: net.get_submodule("third"), "Net has no submodule 'third'; it has 'first', 'second'"),
+        (lambda net: net.get_parameter("first.w"), "get_parameter('first.w'): first has no parameter 'w'; it has 'scale'"),
+        (lambda net: net.get_parameter("mean"), "get_parameter('mean'): Net has no parameter 'mean'; it has no parameters"),
+        (lambda net: net.get_parameter("third.w"), "Net has no submodule 'third'"),
+        (lambda net: net.get_buffer("first.norm.mean"), "first.norm has no buffer 'mean'; it has 'running_mean', "),
         (lambda net: net.get_submodule("first.conv.x"), "first.conv has no submodule 'x'; it has no submodules"),
     ],
 )
@@ -225,6 +229,17 @@ def test_apply_goes_from_the_leaves_up():
     net = Net()
     assert net.apply(lambda module: seen.append(type(module).__name__)) is net
     assert seen == ["Conv2d", "BatchNorm2d", "Block", "Conv2d", "BatchNorm2d", "Block", "Net"]
+
+
+def test_parts_by_path():
+    net = Net()
+    assert net.get_parameter("first.conv.weight") is net.first.conv.weight
+    assert net.first.get_parameter("scale") is net.first.scale
+    assert net.get_buffer("first.norm.running_mean") is net.first.norm.running_mean
+    assert net.get_buffer("cache") is net.cache
+    assert net.get_submodule("first.conv") is net.first.conv
+    net.register_module("third", nn.ReLU())
+    assert isinstance(net.third, nn.ReLU)
 
 
 # State -------------------------------------------------------------------------------------------------------------
@@ -372,6 +387,9 @@ def test_to_converts_in_place_and_leaves_integers():
     assert net.to(dtype=np.float32).first.scale.dtype == np.float32
     assert net.to("cpu").to(device="cpu").first.scale.dtype == np.float32
     assert net.to("cpu", np.float64).first.scale.dtype == np.float64
+    assert net.half().first.scale.dtype == np.float16
+    assert net.type("float64") is net
+    assert net.first.scale.dtype == np.float64
 
 
 def test_to_is_a_write_and_keeps_values():

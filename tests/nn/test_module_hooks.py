@@ -243,3 +243,14 @@ def test_hooked_graph_is_freed_without_the_collector():
         assert node() is None
     finally:
         gc.enable()
+
+
+def test_a_hook_may_be_put_before_the_others():
+    layer, calls = nn.Identity(), []
+    for name, prepend in (("first", False), ("second", False), ("zeroth", True)):
+        layer.register_forward_pre_hook(lambda m, args, name=name: calls.append(f"pre {name}"), prepend=prepend)
+        layer.register_forward_hook(lambda m, args, y, name=name: calls.append(name), prepend=prepend)
+        layer.register_full_backward_hook(lambda m, gx, gy, name=name: calls.append(f"back {name}"), prepend=prepend)
+    layer(tg.ones(1, requires_grad=True)).backward()
+    order = ["zeroth", "first", "second"]
+    assert calls == [f"pre {n}" for n in order] + order + [f"back {n}" for n in order]

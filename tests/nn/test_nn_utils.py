@@ -78,6 +78,21 @@ def test_clip_grad_norm_not_finite(bad):
     assert np.isnan(parameters[0].grad.numpy()[1])
 
 
+def test_total_norm_and_clipping_by_a_norm_that_is_known():
+    parameters = with_gradients([3.0, -4.0], [[12.0]])
+    gradients = [p.grad for p in parameters]
+    assert utils.get_total_norm(iter(gradients)).item() == pytest.approx(13, rel=1e-12)
+    assert utils.get_total_norm(gradients[0], 1.0).item() == 7
+    assert utils.get_total_norm(gradients, math.inf).item() == 12
+    assert utils.get_total_norm([]).item() == 0
+    utils.clip_grads_with_norm_(parameters, 13.0, tg.tensor(26.0))
+    np.testing.assert_allclose(parameters[1].grad.numpy(), [[12 * 13 / (26 + 1e-6)]], rtol=1e-12)
+    utils.clip_grads_with_norm_(parameters, 13.0, 6.5)
+    np.testing.assert_allclose(parameters[1].grad.numpy(), [[12 * 13 / (26 + 1e-6)]], rtol=1e-12)
+    with pytest.raises(AutogradError, match=r"get_total_norm: the gradients' 2.0-norm is inf"):
+        utils.get_total_norm([tg.tensor([math.inf])], error_if_nonfinite=True)
+
+
 def test_clipping_counts_as_a_write():
     for clip in (lambda p: utils.clip_grad_norm_(p, 1.0), lambda p: utils.clip_grad_value_(p, 1.0)):
         (parameter,) = with_gradients([3.0, 4.0])
@@ -123,6 +138,8 @@ def test_gradients_flow_through_the_vector():
         (lambda p: utils.clip_grad_norm_(p, -1.0), ArgumentError, "max_norm must not be negative, got -1.0"),
         (lambda p: utils.clip_grad_norm_(p, math.nan), ArgumentError, "max_norm must not be negative, got nan"),
         (lambda p: utils.clip_grad_norm_(p, 1.0, 0), ArgumentError, "norm_type must be a positive number or inf, got 0"),
+        (lambda p: utils.get_total_norm(p, -2), ArgumentError, "get_total_norm: norm_type must be a positive number"),
+        (lambda p: utils.clip_grads_with_norm_(p, -1.0, 2.0), ArgumentError, "max_norm must not be negative, got -1.0"),
         (lambda p: utils.clip_grad_value_(p, -1.0), ArgumentError, "clip_value must not be negative, got -1.0"),
         (lambda p: utils.parameters_to_vector([]), ArgumentError, "parameters_to_vector: got no parameters"),
         (lambda p: utils.vector_to_parameters(tg.ones(5), p), ShapeError, "have 3 elements together, the vector has (5,)"),

@@ -1,7 +1,5 @@
-"""SGD, Adam and AdamW: the trajectories that PyTorch's take, and what they have in common."""
+"""The optimizers: the trajectories that PyTorch's take, and what they have in common."""
 
-import copy
-import pickle
 import re
 from pathlib import Path
 
@@ -10,24 +8,12 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn, optim
-from tinygrad_cnn.errors import ArgumentError, AutogradError, CheckpointError, InplaceError, ShapeError
+from tinygrad_cnn.errors import ArgumentError, AutogradError, InplaceError, ShapeError
 
-from .optim_cases import OPTIMIZERS, START, STEPS, gradient
+from .optim_cases import OPTIMIZERS, START
+from .runs import leaf, run
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "optimizers.npz")
-
-
-def leaf(values, dtype=np.float64):
-    return tg.tensor(np.array(values, dtype), requires_grad=True)
-
-
-def run(optimizer, w, steps=STEPS, first=0):
-    rows = []
-    for t in range(first, first + steps):
-        w.grad = tg.Tensor(gradient(w.detach().numpy(), t).astype(w.dtype))
-        optimizer.step()
-        rows.append(w.detach().numpy().copy())
-    return np.array(rows)
 
 
 @pytest.mark.parametrize("case", OPTIMIZERS)
@@ -88,22 +74,60 @@ def test_adamw_decays_what_has_no_gradient_to_speak_of():
     np.testing.assert_allclose(w.array, [2.0 * (1 - 0.1 * 0.5)], rtol=1e-12)
 
 
+ADAMS = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0}
+
+
 @pytest.mark.parametrize(
     ("make", "defaults"),
     [
-        (optim.SGD, {"lr": 1e-3, "momentum": 0, "dampening": 0, "weight_decay": 0, "nesterov": False}),
-        (optim.Adam, {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0, "amsgrad": False}),
-        (optim.AdamW, {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 1e-2, "amsgrad": False}),
+        (optim.SGD, {"lr": 1e-3, "momentum": 0, "dampening": 0, "weight_decay": 0, "nesterov": False, "lr_in_velocity": False}),
+        (optim.Adam, {**ADAMS, "amsgrad": False, "decoupled_weight_decay": False}),
+        (optim.AdamW, {**ADAMS, "amsgrad": False, "weight_decay": 1e-2, "decoupled_weight_decay": True}),
+        (optim.NAdam, {**ADAMS, "lr": 2e-3, "momentum_decay": 4e-3, "decoupled_weight_decay": False}),
+        (optim.RAdam, {**ADAMS, "decoupled_weight_decay": False}),
+        (optim.Adamax, {**ADAMS, "lr": 2e-3}),
+        (optim.Adagrad, {"lr": 1e-2, "lr_decay": 0, "weight_decay": 0, "initial_accumulator_value": 0, "eps": 1e-10}),
+        (optim.RMSprop, {"lr": 1e-2, "alpha": 0.99, "eps": 1e-8, "weight_decay": 0, "momentum": 0, "centered": False}),
+        (optim.Adadelta, {"lr": 1.0, "rho": 0.9, "eps": 1e-6, "weight_decay": 0}),
+        (optim.ASGD, {"lr": 1e-2, "lambd": 1e-4, "alpha": 0.75, "t0": 1e6, "weight_decay": 0}),
+        (optim.Rprop, {"lr": 1e-2, "etas": (0.5, 1.2), "step_sizes": (1e-6, 50)}),
     ],
 )
 def test_defaults(make, defaults):
-    assert make([leaf([1.0])]).defaults == defaults
+    assert make([leaf([1.0])]).defaults == {**defaults, "maximize": False}
+
+
+def test_a_standard_deviation_of_zero_is_no_nan():
+    """Gradients of one value: the mean square and the squared mean differ by rounding only, in either direction."""
+    w = leaf([1.0, 1.0, 1.0], np.float32)
+    optimizer = optim.RMSprop([w], lr=1e-9, alpha=0.5, centered=True)
+    w.grad = tg.Tensor(np.array([0.14915255, 0.49322033, 0.73898304], np.float32))
+    for _ in range(40):
+        optimizer.step()
+    assert np.isfinite(w.array).all()
+
+
+def test_asgd_averages_from_t0_on():
+    """Up to step t0 + 2 the average is the parameter itself; then the mean of all from that step on."""
+    w = leaf(START)
+    optimizer = optim.ASGD([w], lr=0.05, t0=5.0)
+    rows = run(optimizer, w, 7)
+    np.testing.assert_allclose(optimizer.state[w]["ax"].array, rows[6], rtol=1e-14)
+    later = run(optimizer, w, 10, first=7)
+    np.testing.assert_allclose(optimizer.state[w]["ax"].array, np.concatenate([rows[6:], later]).mean(0), rtol=1e-12)
 
 
 # Non-contiguous and zero-dimensional parameters ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [lambda p: optim.SGD(p, 0.1, 0.9, weight_decay=0.1), lambda p: optim.Adam(p, 0.1)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: optim.SGD(p, 0.1, 0.9, weight_decay=0.1),
+        lambda p: optim.SGD(p, 0.1, 0.9, nesterov=True, lr_in_velocity=True),
+        *(getattr(optim, kind) for kind in sorted({kind for kind, _ in OPTIMIZERS.values()})),
+    ],
+)
 def test_memory_layout_does_not_matter(make):
     values = np.arange(6.0).reshape(2, 3)
     plain, transposed = leaf(values), tg.Tensor(np.asfortranarray(values), requires_grad=True)
@@ -157,6 +181,19 @@ def test_a_generator_of_parameters_is_taken_once():
     net = nn.Linear(2, 3)
     optimizer = optim.SGD(net.parameters(), lr=0.1)
     assert optimizer.param_groups[0]["params"] == [net.weight, net.bias]
+
+
+def test_named_parameters_are_taken_with_their_names():
+    net = nn.Sequential(nn.Linear(2, 3))
+    optimizer = optim.SGD(net.named_parameters(), lr=0.1)
+    (group,) = optimizer.param_groups
+    assert group["params"] == list(net.parameters())
+    assert group["param_names"] == ["0.weight", "0.bias"]
+    with pytest.raises(ArgumentError, match=r"SGD: parameter 1 'again' \(.*appears twice"):
+        optim.SGD([("weight", net[0].weight), ("again", net[0].weight)])
+    with pytest.raises(ArgumentError, match=r"SGD: parameter 0 'x' must be a Tensor, got str"):
+        optimizer.add_param_group({"params": [("x", "y")]})
+    assert len(optimizer.param_groups) == 1
 
 
 # step, zero_grad and the graph ---------------------------------------------------------------------------------------
@@ -238,121 +275,6 @@ def test_without_that_method_it_says_so():
         optim.Optimizer([w], {"lr": 0.5}).step()
 
 
-# Saving and loading -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("case", ["sgd-0.9-0.3-0.1-False", "adam-0.5-1e-08-0.1-True", "adamw-0.9-0.1-0.1-False"])
-@pytest.mark.parametrize("through", [copy.deepcopy, lambda state: pickle.loads(pickle.dumps(state))])
-def test_resumed_run_equals_the_uninterrupted_one(case, through):
-    kind, options = OPTIMIZERS[case]
-    w = leaf(START)
-    optimizer = getattr(optim, kind)([w], **options)
-    run(optimizer, w, 10)
-    saved, values = through(optimizer.state_dict()), w.array.copy()
-    run(optimizer, w, 3, first=10)  # the saved state must not move with it
-    again = leaf(values)
-    other = getattr(optim, kind)([again], **{**options, "lr": 123.0})
-    other.load_state_dict(saved)
-    np.testing.assert_allclose(run(other, again, STEPS - 10, first=10), GOLDEN[case][10:], rtol=1e-10, atol=1e-10)
-
-
-def test_state_dict_layout():
-    a, b, c = leaf([1.0]), leaf([2.0]), leaf([3.0])
-    optimizer = optim.Adam([{"params": [a, b]}, {"params": [c], "lr": 0.5}])
-    for w in (a, c):
-        w.grad = tg.Tensor(np.ones(1))
-    optimizer.step()
-    state = optimizer.state_dict()
-    assert [group["params"] for group in state["param_groups"]] == [[0, 1], [2]]
-    assert state["param_groups"][1]["lr"] == 0.5
-    assert list(state["state"]) == [0, 2]
-    assert sorted(state["state"][0]) == ["exp_avg", "exp_avg_sq", "step"]
-    assert state["state"][0]["step"] == 1
-
-
-def test_sgd_keeps_pytorchs_momentum_buffer_and_nothing_without_momentum():
-    w = leaf([1.0])
-    w.grad = tg.Tensor(np.full(1, 4.0))
-    optimizer = optim.SGD([w], momentum=0.9)
-    optimizer.step()
-    assert optimizer.state_dict()["state"][0]["momentum_buffer"].tolist() == [4.0]
-    plain = optim.SGD([w])
-    plain.step()
-    assert plain.state_dict()["state"] == {}
-
-
-def test_loading_takes_the_parameters_dtype_and_copies():
-    w, wide = leaf([1.0], np.float32), leaf([1.0])
-    wide.grad = tg.Tensor(np.ones(1))
-    source = optim.SGD([wide], momentum=0.9)
-    source.step()
-    optimizer = optim.SGD([w])
-    state = source.state_dict()
-    optimizer.load_state_dict(state)
-    buffer = optimizer.state[w]["momentum_buffer"]
-    assert buffer.dtype == np.float32
-    optimizer.load_state_dict(optimizer.state_dict())
-    assert not np.shares_memory(optimizer.state[w]["momentum_buffer"].array, buffer.array)
-    assert optimizer.param_groups[0]["params"] == [w]
-
-
-def test_a_state_may_hold_arrays():
-    w = leaf([1.0], np.float32)
-    optimizer = optim.SGD([w], momentum=0.5, lr=1.0)
-    state = optimizer.state_dict()
-    state["state"] = {0: {"momentum_buffer": np.array([4.0])}}
-    optimizer.load_state_dict(state)
-    w.grad = tg.Tensor(np.zeros(1, np.float32))
-    optimizer.step()
-    assert optimizer.state[w]["momentum_buffer"].dtype == np.float32
-    assert w.tolist() == [1 - 0.5 * 4]
-
-
-def test_load_errors_are_collected_and_leave_the_optimizer_as_it_was():
-    a = leaf([1.0, 2.0])
-    optimizer = optim.SGD([a], lr=0.25, momentum=0.9)
-    group = optimizer.param_groups[0]
-    saved_group = {"lr": 1.0, "params": [0]}
-    state = {
-        "state": {0: {"momentum_buffer": tg.zeros(3)}, 7: {"momentum_buffer": tg.zeros(3)}},
-        "param_groups": [saved_group],
-    }
-    with pytest.raises(CheckpointError) as caught:
-        optimizer.load_state_dict(state)
-    message = str(caught.value)
-    assert "does not fit this SGD, which was left as it was" in message
-    assert "group 0 lacks the options dampening, momentum, nesterov, weight_decay" in message
-    assert "momentum_buffer of parameter 0 has shape (3,), the parameter here (2,)" in message
-    assert "a state for parameter 7, which is in no group" in message
-    assert optimizer.param_groups[0] is group
-    assert group["lr"] == 0.25
-    assert not optimizer.state
-
-
-@pytest.mark.parametrize(
-    ("state", "message"),
-    [
-        ({"state": {}, "param_groups": [{"params": [0, 1]}]}, "the groups here have [1] parameters, those given [2]"),
-        ({"state": {}}, "expected what state_dict() returns"),
-        ([], "expected what state_dict() returns"),
-        ({"state": {}, "param_groups": [{}]}, "each with 'params'"),
-    ],
-)
-def test_states_that_are_none_of_ours(state, message):
-    with pytest.raises(CheckpointError, match=re.escape(message)):
-        optim.SGD([leaf([1.0])]).load_state_dict(state)
-
-
-@pytest.mark.parametrize("clone", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
-def test_pickle_and_deepcopy_go_on_as_the_original(clone):
-    w = leaf(START)
-    optimizer = optim.Adam([w], lr=0.1)
-    run(optimizer, w, 5)
-    twin_optimizer, twin = clone((optimizer, w))
-    np.testing.assert_array_equal(run(twin_optimizer, twin, 5, 5), run(optimizer, w, 5, 5))
-    assert twin_optimizer.param_groups[0]["params"][0] is twin
-
-
 # Errors ------------------------------------------------------------------------------------------------------------
 
 
@@ -374,11 +296,30 @@ def test_pickle_and_deepcopy_go_on_as_the_original(clone):
         (lambda w: optim.Adam([w], betas=(-0.1, 0.9)), "Adam: betas[0] must be"),
         (lambda w: optim.Adam([w], betas=0.9), "Adam: betas must be a pair (beta1, beta2), got 0.9"),
         (lambda w: optim.AdamW([w], weight_decay=-1), "AdamW: weight_decay must be"),
+        (lambda w: optim.NAdam([w], momentum_decay=-1), "NAdam: momentum_decay must be a number of at least 0, got -1"),
+        (lambda w: optim.NAdam([w], betas=(1.0, 0.9)), "NAdam: betas[0] must be"),
+        (lambda w: optim.RAdam([w], betas=(0.9,)), "RAdam: betas must be a pair (beta1, beta2), got (0.9,)"),
+        (lambda w: optim.RAdam([w], lr=-1), "RAdam: lr must be"),
+        (lambda w: optim.Adamax([w], eps=-1), "Adamax: eps must be"),
+        (lambda w: optim.Adamax([w], betas=(0.9, 2)), "Adamax: betas[1] must be"),
+        (lambda w: optim.Adagrad([w], lr_decay=-1), "Adagrad: lr_decay must be"),
+        (lambda w: optim.Adagrad([w], initial_accumulator_value=-1), "Adagrad: initial_accumulator_value must be"),
+        (lambda w: optim.RMSprop([w], alpha=-1), "RMSprop: alpha must be"),
+        (lambda w: optim.Adadelta([w], rho=1.5), "Adadelta: rho must lie between 0 and 1, got 1.5"),
+        (lambda w: optim.Adadelta([w], rho=-0.5), "Adadelta: rho must be a number of at least 0, got -0.5"),
+        (lambda w: optim.ASGD([w], t0=-1), "ASGD: t0 must be"),
+        (lambda w: optim.Rprop([w], etas=0.5), "Rprop: etas must be a pair of numbers, got 0.5"),
+        (lambda w: optim.Rprop([w], step_sizes=(1, 2, 3)), "Rprop: step_sizes must be a pair of numbers, got (1, 2, 3)"),
+        (lambda w: optim.Rprop([w], etas=(1.5, 0.5)), "0 < etas[0] < 1 < etas[1], got (1.5, 0.5)"),
+        (lambda w: optim.LARS([w], lr=-1), "LARS: lr must be"),
+        (lambda w: optim.LARS([w], 1.0, trust_coefficient=-1), "LARS: trust_coefficient must be"),
+        (lambda w: optim.LARS([w], 1.0, momentum=0, nesterov=True), "LARS: nesterov=True needs a momentum and no dampening"),
         (lambda w: optim.SGD([]), "SGD: got no parameters"),
         (lambda w: optim.SGD(w), "SGD: params must be an iterable of parameters or of groups, got Tensor"),
         (lambda w: optim.SGD({"params": [w]}), "of parameters or of groups, got dict; put it into a list"),
         (lambda w: optim.SGD(3), "got int"),
         (lambda w: optim.SGD({w}), "SGD: params is a set"),
+        (lambda w: optim.SGD([{"params": {w}}]), "SGD: params is a set"),
         (lambda w: optim.SGD([w, "w"]), "SGD: parameter 1 must be a Tensor, got str"),
         (lambda w: optim.SGD([w, w]), "SGD: parameter 1 (a leaf tensor of shape (1,)) appears twice"),
         (lambda w: optim.SGD([{"params": [w]}, {"params": [w]}]), "appears twice"),
@@ -402,9 +343,8 @@ def test_refused_group_is_not_added():
 
 def test_repr():
     optimizer = optim.SGD([{"params": [leaf([1.0])]}, {"params": [leaf([1.0])], "lr": 0.5}], lr=0.1)
+    options = "    lr_in_velocity: False\n    maximize: False\n    momentum: 0\n    nesterov: False\n    weight_decay: 0\n"
     assert repr(optimizer) == (
-        "SGD (\n"
-        "Parameter Group 0\n    dampening: 0\n    lr: 0.1\n    momentum: 0\n    nesterov: False\n    weight_decay: 0\n"
-        "Parameter Group 1\n    dampening: 0\n    lr: 0.5\n    momentum: 0\n    nesterov: False\n    weight_decay: 0\n"
-        ")"
+        f"SGD (\nParameter Group 0\n    dampening: 0\n    lr: 0.1\n{options}"
+        f"Parameter Group 1\n    dampening: 0\n    lr: 0.5\n{options})"
     )

@@ -9,8 +9,8 @@ import safetensors.numpy
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn, optim
-from tinygrad_cnn.errors import CheckpointError
-from tinygrad_cnn.train import fit, load_checkpoint, save_checkpoint
+from tinygrad_cnn.errors import CheckpointError, DTypeError
+from tinygrad_cnn.train import GeneratorStates, fit, load_checkpoint, save_checkpoint
 
 
 @pytest.fixture
@@ -125,9 +125,31 @@ def test_a_safetensors_file_of_someone_else_is_refused(metadata, path):
 
 
 def test_a_file_of_a_version_that_says_more_is_refused(path):
-    said = json.dumps({"architecture": "Sequential", "version": "9.9", "unheard_of": 1})
-    path.write_bytes(safetensors.numpy.save(values(small_network()), {"tinygrad_cnn": said}))
+    respelled(path, version="9.9", unheard_of=1)
     refused(path, "was written by version 9.9 of tinygrad_cnn, whose checkpoints this version .* cannot read")
+
+
+@pytest.mark.parametrize("number", [2, "two"])
+def test_a_newer_format_is_refused(number, path):
+    respelled(path, version="9.9", format=number)
+    refused(path, f"by version 9.9 of tinygrad_cnn in checkpoint format {number}; this version .* up to format 1: install")
+
+
+def respelled(path, **changes):
+    """A checkpoint whose metadata were changed."""
+    save_checkpoint(path, small_network())
+    with safetensors.safe_open(path, "numpy") as file:
+        said = json.loads(file.metadata()["tinygrad_cnn"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    path.write_bytes(safetensors.numpy.save(tensors, {"tinygrad_cnn": json.dumps({**said, **changes})}))
+
+
+def test_one_flipped_bit_is_found(path):
+    save_checkpoint(path, small_network())
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 16
+    path.write_bytes(content)
+    refused(path, "is damaged: its tensors are not those that were written")
 
 
 def test_a_missing_file_and_a_directory_are_named(tmp_path):
@@ -147,7 +169,8 @@ def test_weights_of_another_model_are_refused_with_all_differences(path):
 
 def test_an_optimizer_state_that_was_not_saved_is_missed(path):
     save_checkpoint(path, small_network())
-    refused(path, "holds no optimizer's state: it was saved without one", lambda model: optim.Adam(model.parameters()))
+    says = r"holds no state of the optimizer \(of states, it holds none\): it was saved without"
+    refused(path, says, lambda model: optim.Adam(model.parameters()))
 
 
 def test_the_state_of_another_optimizer_changes_neither_model_nor_optimizer(path):
@@ -174,3 +197,81 @@ def test_a_disk_that_fails_leaves_the_old_file_and_nothing_else(path, monkeypatc
         save_checkpoint(path, small_network(), epoch=2)
     assert load_checkpoint(path).epoch == 1
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+# Parts --------------------------------------------------------------------------------------------------------------------
+
+
+class Part:
+    """Something with a state, which may refuse another."""
+
+    def __init__(self, value, refuses=()):
+        self.value, self.refuses = value, refuses
+
+    def state_dict(self):
+        return {"value": self.value, "more": [(1, 2.5), None, {3: "x"}]}
+
+    def load_state_dict(self, state):
+        if state["value"] in self.refuses:
+            raise ValueError("not this one")
+        self.value = state["value"]
+        assert state["more"] == [(1, 2.5), None, {3: "x"}]
+
+
+def test_parts_of_ones_own_come_back(path):
+    model = small_network()
+    optimizers = [optim.SGD(model.parameters(), lr=0.5, momentum=0.9), optim.Adam(model.parameters(), lr=0.25)]
+    save_checkpoint(path, model, optimizers[0], parts={"second": optimizers[1], "mine": Part(7)}, measured={"val_loss": 0.5})
+    others = [optim.SGD(model.parameters(), lr=1.0, momentum=0.1), optim.Adam(model.parameters(), lr=1.0)]
+    mine = Part(1)
+    info = load_checkpoint(path, model, others[0], parts={"second": others[1], "mine": mine})
+    assert [other.param_groups[0]["lr"] for other in others] == [0.5, 0.25]
+    assert others[1].param_groups[0]["betas"] == (0.9, 0.999)
+    assert mine.value == 7
+    assert info.measured == {"val_loss": 0.5}
+
+
+def test_if_one_part_refuses_all_have_what_they_had(path):
+    saved = small_network()
+    save_checkpoint(path, saved, optim.SGD(saved.parameters(), lr=0.5, momentum=0.9), parts={"a": Part(7), "b": Part(7)})
+    model = small_network()
+    before = values(model)
+    optimizer = optim.SGD(model.parameters(), lr=0.125, momentum=0.3)
+    parts = {"a": Part(1), "b": Part(2, refuses=[7])}
+    with pytest.raises(CheckpointError, match=r"the state of the b cannot be taken over \(ValueError: not this one\)"):
+        load_checkpoint(path, model, optimizer, parts=parts)
+    assert_equal(model, before)
+    assert (parts["a"].value, parts["b"].value) == (1, 2)
+    assert (optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["momentum"]) == (0.125, 0.3)
+
+
+def test_a_part_that_was_not_saved_is_missed_before_anything_is_changed(path):
+    save_checkpoint(path, small_network(), parts={"a": Part(7)})
+    part = Part(1)
+    with pytest.raises(CheckpointError, match=r"holds no state of the b \(of states, it holds those of a\)"):
+        load_checkpoint(path, small_network(), parts={"a": part, "b": Part(2)})
+    assert part.value == 1
+
+
+def test_what_no_file_can_hold_is_refused_before_the_file_is_touched(path):
+    save_checkpoint(path, small_network(), epoch=1)
+    with pytest.raises(DTypeError, match=r"cannot hold the set at \['mine'\]\['value'\]"):
+        save_checkpoint(path, small_network(), parts={"mine": Part({1})}, epoch=2)
+    assert load_checkpoint(path).epoch == 1
+
+
+def test_the_generators_of_modules_are_kept_too(path):
+    class Noisy(nn.Module):
+        def __init__(self, seed):
+            super().__init__()
+            self.scale = nn.Parameter(tg.ones(1))
+            self.own = np.random.default_rng(seed)
+
+    model = nn.Sequential(Noisy(1), Noisy(2))
+    states = GeneratorStates(model)
+    save_checkpoint(path, model, parts={"generators": states})
+    expected = [tg.rand(2).tolist(), model[0].own.random(), model[1].own.random()]
+    load_checkpoint(path, model, parts={"generators": states})
+    assert [tg.rand(2).tolist(), model[0].own.random(), model[1].own.random()] == expected
+    with pytest.raises(CheckpointError, match=r"generators at \[\], those saved are at \['0.own', '1.own'\]"):
+        load_checkpoint(path, parts={"generators": GeneratorStates()})

@@ -32,7 +32,7 @@ def longest_line(svg, colour):
 
 def test_both_panels_are_there_with_their_axes(history):
     shown = texts(curves_svg(history))
-    for text in ("Training loss (nats, log scale)", "step", "mean of 3 steps", "Error on held-out digits (%)", "epoch"):
+    for text in ("Training loss (nats, log scale)", "step", "mean of 3 steps", "Error on held-out data (%)", "epoch"):
         assert text in shown
 
 
@@ -54,6 +54,21 @@ def test_without_held_out_errors_there_is_only_the_loss(history):
     shown = texts(curves_svg(history))
     assert "step" in shown
     assert "epoch" not in shown
+
+
+def test_the_held_out_loss_is_drawn_over_the_steps(history):
+    shown = curves_svg(history)
+    assert "held-out" in texts(shown)
+    history.epochs[0].val_loss = history.epochs[1].val_loss = None
+    assert "held-out" not in texts(curves_svg(history))
+
+
+def test_other_metrics_have_a_panel_and_a_line_each(history):
+    history.epochs[1].metrics = {"top5": 0.75, "accuracy": 0.5}
+    shown = texts(curves_svg(history))
+    assert {"Measured on held-out data", "top5", "accuracy"} <= set(shown)
+    history.epochs[1].metrics = {}
+    assert "Measured on held-out data" not in texts(curves_svg(history))
 
 
 def test_a_training_that_was_stopped_in_its_first_epoch_has_a_curve():

@@ -5,7 +5,7 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import data, nn
-from tinygrad_cnn.errors import DataError
+from tinygrad_cnn.errors import ArgumentError, DataError, ShapeError
 from tinygrad_cnn.train import evaluate
 
 # Scores whose softmax is easily written down: log 3 and 0 make 3/4 and 1/4.
@@ -72,3 +72,41 @@ def test_another_loss_is_used(model, batches):
 def test_no_data_is_an_error(model):
     with pytest.raises(DataError, match="without samples"):
         evaluate(model, [])
+
+
+# Rules of prediction --------------------------------------------------------------------------------------------------
+
+
+def loaded():
+    return data.DataLoader(data.TensorDataset(LOGS, TARGETS), batch_size=3)
+
+
+def test_the_smallest_wins_where_outputs_are_penalties(result):
+    """Of negated scores, everything but the loss is as of the scores."""
+    penalties = data.DataLoader(data.TensorDataset(-LOGS, TARGETS), batch_size=3)
+    other = evaluate(nn.Identity(), penalties, predict="argmin")
+    np.testing.assert_allclose(other.probabilities, result.probabilities)
+    assert other.predicted.tolist() == result.predicted.tolist()
+    assert (other.error, other.wrong.tolist()) == (result.error, result.wrong.tolist())
+
+
+def test_a_rule_of_ones_own():
+    result = evaluate(nn.Identity(), loaded(), predict=lambda scores: (scores[:, 1] > -1).to(np.int64))
+    assert result.predicted.tolist() == [1] * 5
+    assert result.error == pytest.approx(2 / 5)
+    assert result.confusion().counts.tolist() == [[0, 2], [0, 3]]
+
+
+def test_a_rule_that_gives_no_classes_is_refused():
+    with pytest.raises(ShapeError, match=r"a class number for each of the 3 samples, it gave float64 of shape \(3, 2\)"):
+        evaluate(nn.Identity(), loaded(), predict=lambda scores: scores)
+
+
+def test_an_unknown_rule_is_refused():
+    with pytest.raises(ArgumentError, match="predict must be 'argmax', 'argmin' or a function, got 'max'"):
+        evaluate(nn.Identity(), loaded(), predict="max")
+
+
+def test_accuracy_and_top_k_come_from_the_same_answers(result):
+    assert result.accuracy == pytest.approx(2 / 5)
+    assert (result.top_k(1), result.top_k(2)) == (pytest.approx(2 / 5), 1.0)

@@ -60,24 +60,24 @@ class detect_anomaly:  # noqa: N801 - PyTorch's spelling
         self._previous: list[detect_anomaly | None] = []
 
     def __enter__(self) -> "detect_anomaly":
-        self._previous.append(STATE.anomaly)
-        STATE.anomaly = self
+        self._previous.append(STATE.observer)
+        STATE.observer = self
         return self
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        STATE.anomaly = self._previous.pop()
+        STATE.observer = self._previous.pop()
 
-    def after_forward(self, node: "Function", inputs: tuple["Tensor", ...], output: "Array") -> None:
+    def after_forward(self, node: "Function", inputs: tuple["Tensor", ...], output: "Tensor") -> None:
         """Note who called the op, and look at what it made."""
         node.called_at = _line_of_user()
         if not self.check_forward:
             return
-        index = self._first(output)
+        index = self._first(output.array)
         if index is not None and not any(self._has_any(x.array) for x in inputs):
             operands = {f"input {i}": x.array for i, x in enumerate(inputs)}
-            raise AnomalyError(_message("forward", node, "", index, output, operands))
+            raise AnomalyError(_message("forward", node, "", index, output.array, operands))
 
     def after_backward(self, node: "Function", gradient: "Array", results: tuple[Any, ...]) -> None:
         """Look at the gradients that a rule returned."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import AutogradError
 from ..tensor import Tensor
-from .function import AccumulateGrad, Function
+from .function import AccumulateGrad, Function, Hook
 from .mode import STATE, set_grad_enabled
 
 
@@ -60,7 +60,9 @@ def run_backward(
             if node not in wanted or node not in pending.gradients:
                 continue
             gradient, owned = pending.take(node)
-            gradient, owned = _run_hooks(node, gradient, owned)
+            hooks = node.variable._hooks if isinstance(node, AccumulateGrad) else node.hooks
+            if hooks or node.retains_grad is not None:
+                gradient, owned = _run_hooks(node, hooks, gradient, owned)
             if node in asked_for and not accumulate:
                 captured[node] = gradient
             if isinstance(node, AccumulateGrad):
@@ -128,9 +130,8 @@ class _Pending:
         return self.gradients.pop(node), owned
 
 
-def _run_hooks(node: Function, gradient: Tensor, owned: bool) -> tuple[Tensor, bool]:
+def _run_hooks(node: Function, hooks: Sequence[Hook] | None, gradient: Tensor, owned: bool) -> tuple[Tensor, bool]:
     """Call the tensor's hooks (each may replace the gradient) and keep it where `retain_grad` asked."""
-    hooks = node.variable._hooks if isinstance(node, AccumulateGrad) else node.hooks
     for hook in tuple(hooks or ()):
         replacement = hook(gradient)
         owned = False
@@ -140,7 +141,8 @@ def _run_hooks(node: Function, gradient: Tensor, owned: bool) -> tuple[Tensor, b
                     f"a hook on the output of {node.described} returned a {type(replacement).__name__}; return a tensor, or "
                     "None to leave the gradient as it is"
                 )
-            _check_shape(f"a hook on the output of {node.described}", replacement, node.shape)
+            if replacement.array.shape != node.shape:
+                raise _wrong_shape(f"a hook on the output of {node.described}", replacement, node.shape)
             gradient = replacement.to(node.dtype)
     tensor = node.retains_grad() if node.retains_grad is not None else None
     if tensor is not None:
@@ -156,14 +158,14 @@ def _differentiate(
     needed = node.needs_input_grad
     node.needs_input_grad = tuple([edge in wanted for edge in node.edges])
     # The rule answers for what it returns; the ops that it consists of are not looked at one by one.
-    anomaly, STATE.anomaly = STATE.anomaly, None
+    anomaly, STATE.observer = STATE.observer, None
     try:
         if create_graph or node.backward_kernel is None:
             returned = node.backward(gradient)
         else:
             returned = node.backward_kernel(gradient.array)
     finally:
-        STATE.anomaly = anomaly
+        STATE.observer = anomaly
         node.needs_input_grad, asked = needed, node.needs_input_grad
     gradients = returned if isinstance(returned, tuple) else (returned,)
     if anomaly is not None:
@@ -178,12 +180,12 @@ def _differentiate(
         if edge is None or value is None or not asked[i]:
             continue
         tensor = value if isinstance(value, Tensor) else Tensor(value)
-        _check_shape(f"the backward of {node.described}, for input {i},", tensor, node.input_shapes[i])
+        if tensor.array.shape != node.input_shapes[i]:
+            raise _wrong_shape(f"the backward of {node.described}, for input {i},", tensor, node.input_shapes[i])
         # A float32 input gets a float32 gradient, whatever its op was mixed with.
         result.append((edge, tensor if tensor.array.dtype == node.input_dtypes[i] else tensor.to(node.input_dtypes[i])))
     return result
 
 
-def _check_shape(origin: str, gradient: Tensor, shape: tuple[int, ...]) -> None:
-    if gradient.array.shape != shape:
-        raise AutogradError(f"{origin} returned a gradient of shape {gradient.array.shape}; expected {shape}")
+def _wrong_shape(origin: str, gradient: Tensor, shape: tuple[int, ...]) -> AutogradError:
+    return AutogradError(f"{origin} returned a gradient of shape {gradient.array.shape}; expected {shape}")

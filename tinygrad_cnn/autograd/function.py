@@ -121,8 +121,8 @@ class Function:
         if not (record and STATE.grad_enabled):
             self.needs_input_grad = (False,) * len(inputs)
             output = Tensor(self.forward(*[x.array for x in inputs]))
-            if STATE.anomaly is not None:
-                STATE.anomaly.after_forward(self, inputs, output.array)
+            if STATE.observer is not None:
+                STATE.observer.after_forward(self, inputs, output)
             return inputs[0]._alias(output) if self._shares_memory(inputs, output) else output
         self.module = STATE.module_path
         self.needs_input_grad = tuple([x._requires_grad for x in inputs])
@@ -132,8 +132,8 @@ class Function:
         self._inputs = inputs, arrays
         output = Tensor(self.forward(*arrays))
         self._inputs = None
-        if STATE.anomaly is not None:
-            STATE.anomaly.after_forward(self, inputs, output.array)
+        if STATE.observer is not None:
+            STATE.observer.after_forward(self, inputs, output)
         self.edges = tuple([x._edge() if x._requires_grad else None for x in inputs])
         self.number = _next_number()  # after the edges, which may have made the nodes of leaves
         self.input_shapes = tuple([x.array.shape for x in inputs])
@@ -247,6 +247,8 @@ class Function:
 
 def _tell_apart(inputs: tuple[Tensor, ...], arrays: list[Array]) -> None:
     """Give tensors that hold one array (``x`` and ``Tensor(x.array)``) an array object each, to be recognised by."""
+    if len(set(map(id, arrays))) == len(arrays):
+        return
     for i, array in enumerate(arrays):
         if any(array is other and inputs[i] is not inputs[j] for j, other in enumerate(arrays[:i])):
             arrays[i] = array.view()

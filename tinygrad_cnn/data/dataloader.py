@@ -1,25 +1,33 @@
 """DataLoader: a data set in batches, shuffled anew in every epoch.
 
 The order of the samples is drawn when an epoch begins, in the thread that asked for it, and batches come out in that
-order however many threads work on them. A random transform of the data set draws from a stream that belongs to the
-batch. So one seed gives one sequence of batches, whatever ``num_workers`` is.
+order however many threads work on them. What is random in a sample draws from a stream that belongs to its batch. So
+one seed gives one sequence of batches, whatever ``num_workers`` is; and where a run stands is a few numbers, from which
+another process goes on with the very next batch.
 """
 
-import itertools
-import math
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .. import ops, random
-from ..errors import ArgumentError, DTypeError, ShapeError
-from ..tensor import Tensor, as_array
-from .dataset import SizedIndexable, get_batch
+from .. import random
+from ..errors import ArgumentError
+from .dataset import SizedIndexable
+from .fetch import Fetcher, ahead
+from .generators import generator_at, require_same_kind, state_of
+from .sampler import cut, number_of_batches, require_batch_size
 
-_AHEAD = 2  # batches that each worker may be ahead of the consumer
+
+@dataclass
+class _Epoch:
+    """One pass over the data set: what decides its batches, and how many of them have been given out."""
+
+    seed: int  # of the streams that belong to the batches
+    drawn_at: dict[str, Any] | None  # where the generator stood when it drew the order; None if it drew none
+    batches: Sequence[Sequence[int]]  # the indices of each batch
+    given: int = 0
 
 
 class DataLoader:
@@ -36,6 +44,8 @@ class DataLoader:
         Whether each epoch has an order of its own; by default the order is that of the data set.
     sampler : iterable of int, optional
         The indices of an epoch, asked for anew in each; excludes `shuffle`.
+    batch_sampler : iterable of lists of int, optional
+        The indices of each batch of an epoch; excludes `batch_size`, `shuffle`, `sampler` and `drop_last`.
     num_workers : int, default 0
         Threads that load batches ahead of their use; 0 loads each when it is asked for. Threads pay where loading waits
         for a disk or spends its time in NumPy; pure Python code gains nothing.
@@ -44,16 +54,27 @@ class DataLoader:
     drop_last : bool, default False
         Leave out the last batch if it is smaller than the others.
     generator : numpy.random.Generator, optional
-        Where the order comes from, and the seed of what the data set draws; by default the package's own generator.
+        Where the order comes from, and the seed of what is drawn for the samples; by default the package's own
+        generator.
+    prefetch_factor : int, optional
+        Batches that each worker may be ahead of their use; by default 2.
+    input_transform : callable, optional
+        Applied to the inputs of each whole batch (the array itself, or the first of several fields): an array in, an
+        array out. Every one of `transforms` serves.
+    batch_transform : callable, optional
+        Applied after that to all the fields of each whole batch, as arrays, and returns the fields of the new one:
+        `transforms.MixUp`.
 
     Raises
     ------
     ArgumentError
-        If `batch_size` or `num_workers` is out of range, or both `shuffle` and `sampler` are given.
+        If an option is out of range, or two of them exclude each other.
 
     Notes
     -----
-    An exception raised by the data set is passed on as it is, with a note that names the sample.
+    An exception raised by the data set is passed on with its own type and the number of the sample, in its message (if
+    it has a plain one) and in a note. Workers are threads, which share everything: there is nothing that a
+    ``worker_init_fn`` would have to set up, and no memory to pin.
 
     Examples
     --------
@@ -70,159 +91,196 @@ class DataLoader:
         batch_size: int = 1,
         shuffle: bool | None = None,
         sampler: Any | None = None,
-        *,
+        batch_sampler: Any | None = None,
         num_workers: int = 0,
         collate_fn: Callable[[list[Any]], Any] | None = None,
+        *,
         drop_last: bool = False,
         generator: np.random.Generator | None = None,
+        prefetch_factor: int | None = None,
+        input_transform: Callable[[Any], Any] | None = None,
+        batch_transform: Callable[..., Any] | None = None,
     ) -> None:
-        if batch_size < 1:
-            raise ArgumentError(f"batch_size must be 1 or more samples, got {batch_size}")
+        require_batch_size(batch_size)
         if num_workers < 0:
             raise ArgumentError(f"num_workers must be 0 (no threads) or more, got {num_workers}")
         if shuffle and sampler is not None:
             raise ArgumentError("shuffle=True and sampler=... both decide the order of the samples: give only one")
+        if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):
+            raise ArgumentError("batch_sampler decides all: give no batch_size, shuffle, sampler or drop_last with it")
+        if prefetch_factor is not None and (prefetch_factor < 1 or num_workers == 0):
+            raise ArgumentError(
+                f"prefetch_factor must be 1 or more and needs workers, got {prefetch_factor} with num_workers={num_workers}"
+            )
         self.dataset = dataset
         self.batch_size = batch_size
         self.shuffle = bool(shuffle)
         self.sampler = sampler
+        self.batch_sampler = batch_sampler
         self.num_workers = num_workers
         self.collate_fn = collate_fn
         self.drop_last = drop_last
         self.generator = generator
+        self.prefetch_factor = 2 if prefetch_factor is None else prefetch_factor
+        self.input_transform = input_transform
+        self.batch_transform = batch_transform
+        self._number = 0  # of the current epoch, or of the next if none is begun
+        self._current: _Epoch | None = None
+        self._loaded = False  # whether the current epoch comes from a state and waits to be gone on with
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
-        samples = len(self.dataset if self.sampler is None else self.sampler)
-        return samples // self.batch_size if self.drop_last else math.ceil(samples / self.batch_size)
+        if self.batch_sampler is not None:
+            return len(self.batch_sampler)
+        return number_of_batches(
+            len(self.dataset if self.sampler is None else self.sampler), self.batch_size, self.drop_last
+        )
 
     def __iter__(self) -> Iterator[Any]:
-        """Begin an epoch."""
-        generator = self.generator or random.default_generator()
-        batches = self._batches(self._order(generator), int(generator.integers(2**63)))
-        # Generators, not `map`: a data set that raises StopIteration by mistake must not end the epoch in silence.
-        return self._load_ahead(batches) if self.num_workers else (self._load(*batch) for batch in batches)
+        """Begin an epoch, or go on with the one that `load_state_dict` has brought."""
+        if not self._loaded:
+            if self._current is not None:  # its loop was left early
+                self._number += 1
+            self._current = self._begin()
+        self._loaded = False
+        assert self._current is not None
+        return self._give(self._current)
 
-    def _order(self, generator: np.random.Generator) -> Sequence[int]:
-        """Return the indices of one epoch."""
-        if self.sampler is not None:
-            return [int(index) for index in self.sampler]
-        if self.shuffle:
-            order: list[int] = generator.permutation(len(self.dataset)).tolist()
-            return order
-        return range(len(self.dataset))
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the loader stands, as plain data that JSON can hold.
 
-    def _batches(self, order: Sequence[int], seed: int) -> Iterator[tuple[Sequence[int], np.random.Generator]]:
-        """Return, for each batch of one epoch, the indices of its samples and a generator of its own."""
-        size = self.batch_size
-        stop = len(order) // size * size if self.drop_last else len(order)
-        return ((order[start : start + size], np.random.default_rng([seed, start])) for start in range(0, stop, size))
+        Taken between two batches of a loop, it is a point from which `load_state_dict` goes on with the second of
+        them, however far the workers are ahead.
 
-    def _load(self, indices: Sequence[int], generator: np.random.Generator) -> Any:
-        """Return the batch of these samples; what they draw comes from `generator`."""
+        Returns
+        -------
+        dict
+            ``epoch``, its number from 0 on, and ``batch``, how many of its batches have been given out; then what
+            makes the rest of it again, where the generator stands, and what must be alike in the loader that goes on.
+
+        Examples
+        --------
+        >>> loader = DataLoader(range(6), 2, shuffle=True)
+        >>> for batch in loader:
+        ...     state = loader.state_dict()
+        ...     break
+        >>> other = DataLoader(range(6), 2, shuffle=True)
+        >>> other.load_state_dict(state)
+        >>> len(list(other)), len(list(other))
+        (2, 3)
+        """
+        state: dict[str, Any] = {
+            "epoch": self._number,
+            "batch": 0,
+            "begun": None,
+            "generator": state_of(self._generator()),
+            "sampler": self._sampler_state(),
+            "loader": self._settings(),
+        }
+        if self._current is not None:
+            state["batch"] = self._current.given
+            state["begun"] = {
+                "seed": self._current.seed,
+                "drawn_at": self._current.drawn_at,
+                # The order of a sampler cannot be made again, so what is left of it is kept; any other can.
+                "rest": list(self._current.batches[self._current.given :]) if self._has_sampler() else None,
+            }
+        return state
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from a state: the next loop gives the batches that were still to come, the one after it a new epoch.
+
+        The generator (the package's, if the loader has none of its own) is put to where it stood, too.
+
+        Parameters
+        ----------
+        state_dict : dict
+            From `state_dict`, of a loader with the same settings over as many samples.
+
+        Raises
+        ------
+        ArgumentError
+            If it is of another loader; then nothing is changed.
+        """
+        missing = sorted({"epoch", "batch", "begun", "generator", "sampler", "loader"} - set(state_dict))
+        if missing:
+            raise ArgumentError(f"this is no state of a DataLoader: it has no {', '.join(missing)}")
+        if state_dict["loader"] != self._settings():
+            raise ArgumentError(
+                f"the state is of a loader with {state_dict['loader']}, this one has {self._settings()}: make it as it was"
+            )
+        require_same_kind(self._generator(), state_dict["generator"])
+        current = self._restored(state_dict)
+        if hasattr(self._source(), "load_state_dict"):
+            self._source().load_state_dict(state_dict["sampler"])
+        self._generator().bit_generator.state = state_dict["generator"]
+        self._number = state_dict["epoch"]
+        self._current = current
+        self._loaded = current is not None
+
+    def _restored(self, state_dict: Mapping[str, Any]) -> _Epoch | None:
+        """Return the epoch that a state stands in; None if it stands between two."""
+        begun, given = state_dict["begun"], state_dict["batch"]
+        if begun is None:
+            return None
+        if begun["rest"] is not None:
+            return _Epoch(begun["seed"], begun["drawn_at"], [[]] * given + begun["rest"], given)
+        generator = None if begun["drawn_at"] is None else generator_at(begun["drawn_at"])
+        return _Epoch(begun["seed"], begun["drawn_at"], self._order(generator), given)
+
+    def _begin(self) -> _Epoch:
+        """Draw a new epoch."""
+        generator = self._generator()
+        drawn_at = state_of(generator) if self.shuffle else None
         with random.drawing_from(generator):
-            return self._fetch(indices)
+            batches = self._order(generator)
+        return _Epoch(int(generator.integers(2**63)), drawn_at, batches)
 
-    def _fetch(self, indices: Sequence[int]) -> Any:
-        """Return the batch of these samples."""
-        now: Sequence[int] | int = indices  # what is being loaded at the moment, for the note on an exception
-        try:
-            if self.collate_fn is None:
-                batch = get_batch(self.dataset, indices)
-                if batch is not None:
-                    return _with_tensors(batch)
-            collate = self.collate_fn or default_collate
-            if hasattr(self.dataset, "__getitems__"):
-                return collate(self.dataset.__getitems__(indices))
-            samples = [self.dataset[now := index] for index in indices]
-            now = indices
-            return collate(samples)
-        except Exception as error:
-            what = f"sample {now}" if isinstance(now, int) else f"samples {list(now)}"
-            error.add_note(f"This happened while a DataLoader loaded {what} of {type(self.dataset).__name__}")
-            raise
+    def _order(self, generator: np.random.Generator | None) -> Sequence[Sequence[int]]:
+        """Return the indices of each batch of one epoch."""
+        if self.batch_sampler is not None:
+            return [[int(index) for index in batch] for batch in self.batch_sampler]
+        order: Sequence[int] = range(len(self.dataset))
+        if self.sampler is not None:
+            order = [int(index) for index in self.sampler]
+        elif self.shuffle and generator is not None:
+            order = generator.permutation(len(self.dataset)).tolist()
+        return cut(order, self.batch_size, self.drop_last)
 
-    def _load_ahead(self, batches: Iterator[tuple[Sequence[int], np.random.Generator]]) -> Iterator[Any]:
-        """Yield the batches in order while threads load the next ones."""
-        pool = ThreadPoolExecutor(self.num_workers, thread_name_prefix="DataLoader")
-        try:
-            ahead: deque[Future[Any]] = deque()
-            for work in itertools.islice(batches, _AHEAD * self.num_workers):
-                ahead.append(pool.submit(self._load, *work))
-            while ahead:
-                batch = ahead.popleft()
-                for work in itertools.islice(batches, 1):
-                    ahead.append(pool.submit(self._load, *work))
-                yield batch.result()
-        finally:
-            # Also reached when the loop over the loader is left early: what has not begun is not needed any more.
-            pool.shutdown(cancel_futures=True)
+    def _generator(self) -> np.random.Generator:
+        return self.generator or random.default_generator()
 
+    def _source(self) -> Any:
+        return self.sampler if self.batch_sampler is None else self.batch_sampler
 
-def default_collate(samples: Sequence[Any]) -> Any:
-    """Make one batch of several samples: numbers, arrays and tensors are stacked along a new first dimension.
+    def _has_sampler(self) -> bool:
+        return self._source() is not None
 
-    Parameters
-    ----------
-    samples : sequence
-        At least one sample. Tuples, lists and dicts are batched field by field; strings stay a list.
+    def _sampler_state(self) -> dict[str, Any]:
+        return self._source().state_dict() if hasattr(self._source(), "state_dict") else {}
 
-    Returns
-    -------
-    Tensor, tuple, dict or list
-        Like one sample, with a batch in the place of each value. Python floats get the default dtype.
+    def _settings(self) -> dict[str, Any]:
+        """Return what must be alike in two loaders of which one goes on where the other stopped."""
+        return {
+            "samples": len(self.dataset),
+            "batch_size": self.batch_size,
+            "shuffle": self.shuffle,
+            "sampler": self._has_sampler(),
+            "drop_last": self.drop_last,
+        }
 
-    Raises
-    ------
-    ShapeError
-        If the samples have different shapes or numbers of fields.
-    DTypeError
-        If they are of a type that has no rule.
-
-    Examples
-    --------
-    >>> images, labels = default_collate([(np.zeros((1, 28, 28)), 3), (np.ones((1, 28, 28)), 4)])
-    >>> images.shape, labels.tolist()
-    ((2, 1, 28, 28), [3, 4])
-    """
-    first = samples[0]
-    if isinstance(first, Tensor | np.ndarray):
-        return _stack(samples)
-    if isinstance(first, str | bytes):
-        return list(samples)
-    if isinstance(first, int | float | np.generic):
-        return Tensor(as_array(list(samples)))
-    if isinstance(first, Mapping):
-        return {key: default_collate([sample[key] for sample in samples]) for key in first}
-    if isinstance(first, tuple | list):
-        lengths = sorted({len(sample) for sample in samples})
-        if len(lengths) > 1:
-            raise ShapeError(f"the samples of a batch must have equally many fields, got {lengths}: give a collate_fn")
-        return tuple(default_collate(field) for field in zip(*samples, strict=True))
-    raise DTypeError(
-        f"samples of type {type(first).__name__} cannot be batched: give a collate_fn, or let the data set return "
-        "arrays, tensors or numbers"
-    )
-
-
-def _stack(samples: Sequence[Any]) -> Tensor:
-    """Stack arrays or tensors of equal shapes."""
-    shapes = [tuple(sample.shape) for sample in samples]
-    if len(set(shapes)) > 1:
-        odd = next(place for place, shape in enumerate(shapes) if shape != shapes[0])
-        raise ShapeError(
-            f"the samples of a batch must have equal shapes: number 0 of it has {shapes[0]}, number {odd} has "
-            f"{shapes[odd]}: crop or pad them in the data set, or give a collate_fn"
+    def _give(self, epoch: _Epoch) -> Iterator[Any]:
+        """Yield the batches of an epoch that have not been given out, and count them."""
+        works = (
+            (epoch.batches[number], np.random.default_rng([epoch.seed, number]))
+            for number in range(epoch.given, len(epoch.batches))
         )
-    return ops.stack(samples) if isinstance(samples[0], Tensor) else Tensor(np.stack(samples))
-
-
-def _with_tensors(batch: Any) -> Any:
-    """Turn the arrays of a batch that came stacked into tensors, without a copy."""
-    if isinstance(batch, np.ndarray):
-        return Tensor(batch)
-    if isinstance(batch, Mapping):
-        return {key: _with_tensors(value) for key, value in batch.items()}
-    if isinstance(batch, tuple | list):
-        return tuple(map(_with_tensors, batch))
-    return batch
+        fetch = Fetcher(self.dataset, self.collate_fn, self.input_transform, self.batch_transform)
+        # A generator, not `map`: a data set that raises StopIteration by mistake must not end the epoch in silence.
+        alone = (fetch(*work) for work in works)
+        for batch in ahead(fetch, works, self.num_workers, self.prefetch_factor) if self.num_workers else alone:
+            epoch.given += 1
+            yield batch
+        if self._current is epoch:
+            self._current = None
+            self._number += 1

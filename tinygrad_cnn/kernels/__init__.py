@@ -5,7 +5,8 @@ Call a kernel by its name in this module, `kernels.conv(x, weight, bias, geometr
     numpy       fast array code (numpy_*.py); always there
     numba       compiled loops (numba_*.py) where they beat NumPy, NumPy elsewhere; needs the extra "fast"
     reference   plain Python loops (reference.py), the definition of every kernel; slow
-    auto        NumPy for small arrays and numba for large ones; NumPy alone where numba is not installed
+    auto        NumPy for small arrays and numba for large ones; of the convolutions, numba only for single images;
+                NumPy alone where numba is not installed
 
 and `use` binds all names anew, for the whole process:
 
@@ -17,8 +18,9 @@ second, and compiling a kernel for the first time longer (the result is kept on 
 array is large enough to win the time back. The choice looks at sizes only: equal inputs give equal bits.
 
 What is compiled is what gained by it: max pooling, its scatter and gather, sums, batch and local response
-normalisation, the error function. Convolution is not: three quarters of its time are BLAS's, and compiled loops to
-gather and scatter the columns were no faster than NumPy's copies of a channels-last view.
+normalisation, the error function, and the convolution of one image or two. That of a batch is not: three quarters of its
+time are BLAS's, and compiled loops to gather and scatter the columns were no faster than NumPy's copies of a channels-last
+view.
 """
 
 from __future__ import annotations
@@ -148,6 +150,7 @@ _COMPILED = {
     name: f"tinygrad_cnn.kernels.{module}"
     for module, names in {
         "numba_activation": ("erf", "erfc"),
+        "numba_conv": ("conv", "conv_input_grad", "conv_weight_grad"),
         "numba_pool": ("max_pool", "pool_scatter", "pool_gather"),
         "numba_norm": (
             "channel_sum",
@@ -164,6 +167,9 @@ _COMPILED = {
 
 _WORTH_COMPILING = 1 << 14
 """From how many numbers in its first array "auto" hands a call to numba."""
+
+_COLUMNS_WORTH_COMPILING = range(1 << 12, (1 << 15) + 1)
+"""Of which sizes a convolution's columns are for "auto" to hand it to numba. NumPy is as fast with larger ones."""
 
 _VARIABLE = "TINYGRAD_CNN_KERNELS"
 
@@ -259,7 +265,7 @@ def _table(choice: str) -> dict[str, Kernel]:
             raise MissingExtraError('kernels.use("numba")', "fast")
         return _NUMPY | {name: _compiled(name) for name in _COMPILED}
     if choice == "auto":
-        return _NUMPY | {name: _by_size(name) for name in _COMPILED if find_spec("numba")}
+        return _NUMPY | {name: _chosen_by_size(name) for name in _COMPILED if find_spec("numba")}
     origin = f" in {_VARIABLE}" if os.environ.get(_VARIABLE) == choice else ""
     raise ArgumentError(f"kernels: unknown choice {choice!r}{origin}; use one of {', '.join(map(repr, CHOICES))}")
 
@@ -275,16 +281,22 @@ def _compiled(name: str) -> Kernel:
     return kernel
 
 
-def _by_size(name: str) -> Kernel:
-    """Make a kernel that compiles only when an array is large enough to win the time back."""
+def _chosen_by_size(name: str) -> Kernel:
+    """Make a kernel that compiles only what is large enough to win the time back."""
     plain = _NUMPY[name]
 
     @functools.wraps(plain)
-    def kernel(array: Any, *arguments: Any, **options: Any) -> Any:
+    def by_array(array: Any, *arguments: Any, **options: Any) -> Any:
         serve = plain if array.size < _WORTH_COMPILING else _compiled(name)
         return serve(array, *arguments, **options)
 
-    return kernel
+    @functools.wraps(plain)
+    def by_columns(*arguments: Any) -> Any:
+        geometry: ConvGeometry = arguments[-1]
+        serve = _compiled(name) if geometry.column_numbers in _COLUMNS_WORTH_COMPILING else plain
+        return serve(*arguments)
+
+    return by_columns if name.startswith("conv") else by_array
 
 
 _bind(os.environ.get(_VARIABLE, "auto"))

@@ -16,6 +16,8 @@ compared, and holds for 1, 2 or 3 spatial axes.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -94,6 +96,8 @@ class ConvGeometry:
     ----------
     out_size : tuple of int
         The output's spatial size, such as (oh, ow).
+    column_numbers : int
+        How many numbers all windows of the batch hold together: the size of the columns that a product would read.
     op : str
         The op's name in error messages; not part of equality.
 
@@ -114,13 +118,16 @@ class ConvGeometry:
     groups: int
     op: str = field(default="conv", compare=False, repr=False)
     out_size: Sizes = field(init=False)
+    column_numbers: int = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         op = f"{self.op}{self.dims}d"
         _check_ranges(op, self)
         _check_groups(op, self.in_channels, self.out_channels, self.groups)
         out_size = tuple(_windows_that_fit(op, *axis, ceil_mode=False) for axis in _axes(self))
-        object.__setattr__(self, "out_size", out_size)  # frozen: this is the one place that fills it in
+        column_numbers = self.batch * self.in_channels * math.prod(self.kernel_size) * math.prod(out_size)
+        object.__setattr__(self, "out_size", out_size)  # frozen: this is the one place that fills them in
+        object.__setattr__(self, "column_numbers", column_numbers)
 
     @classmethod
     def of(
@@ -174,7 +181,9 @@ class ConvGeometry:
         stride = per_axis(op_name, "stride", stride, dims, at_least=1)
         dilation = per_axis(op_name, "dilation", dilation, dims, at_least=1)
         padding = padding_pairs(op_name, padding, in_size, kernel_size, stride, dilation)
-        return cls(x_shape[0], x_shape[1], in_size, weight_shape[0], kernel_size, stride, padding, dilation, groups, op=op)
+        return _conv_geometry(
+            x_shape[0], x_shape[1], in_size, weight_shape[0], kernel_size, stride, padding, dilation, groups, op=op
+        )
 
     @classmethod
     def for_transpose(
@@ -361,7 +370,7 @@ class PoolGeometry:
         stride = kernel_size if stride is None else per_axis(op_name, "stride", stride, dims, at_least=1)
         dilation = per_axis(op_name, "dilation", dilation, dims, at_least=1)
         padding = padding_pairs(op_name, padding, in_size, kernel_size, stride, dilation)
-        return cls(in_size, kernel_size, stride, padding, dilation, bool(ceil_mode), op=op)
+        return _pool_geometry(in_size, kernel_size, stride, padding, dilation, bool(ceil_mode), op=op)
 
     @property
     def dims(self) -> int:
@@ -371,6 +380,11 @@ class PoolGeometry:
     def taps(self) -> Iterator[tuple[Sizes, Slices, Slices]]:
         """List each tap of the window in row-major order, with the outputs and the inputs that it pairs."""
         return _taps(self)
+
+
+# Every step of a training asks for the same geometries: each is made, and checked, once.
+_conv_geometry = functools.lru_cache(maxsize=1024)(ConvGeometry)
+_pool_geometry = functools.lru_cache(maxsize=1024)(PoolGeometry)
 
 
 def _axes(geometry: ConvGeometry | PoolGeometry) -> Iterator[tuple[str, int, int, int, tuple[int, int], int]]:

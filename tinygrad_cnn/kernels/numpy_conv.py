@@ -17,7 +17,8 @@ The size of the columns. They are kernel-size times larger than the input, so th
 as many output rows of one image, as fit in `_COLUMN_BYTES`, used at once and dropped. The input gradient never makes
 them: it multiplies by one tap's weights at a time.
 
-A 1 x 1 convolution with stride 1 and no padding has the input itself for columns: no copy at all.
+Two kinds have the input itself for columns, and need no copy at all: a 1 x 1 convolution with stride 1 and no padding, and
+one whose only window is the whole image, such as LeNet-5's last.
 
 Everything holds for any number of spatial axes; (h, w) stand for them in comments.
 """
@@ -56,8 +57,8 @@ def conv(x: Array, weight: Array, bias: Array | None, geometry: ConvGeometry) ->
         with `x` read as 0 in the padding; c runs over the channels of o's group.
     """
     y = np.empty(geometry.y_shape, x.dtype)
-    if _is_pointwise(geometry):
-        np.matmul(_tap_matrices(weight, geometry)[0], _positions(x, geometry), out=_positions(y, geometry))
+    if is_one_product(geometry):
+        np.matmul(filter_rows(weight, geometry), _as_columns(x, geometry), out=_as_columns(y, geometry))
         if bias is not None:
             y += bias.reshape(-1, *(1,) * geometry.dims)
         return y
@@ -89,10 +90,14 @@ def conv_weight_grad(x: Array, gy: Array, geometry: ConvGeometry) -> Array:
         ``gweight[o, c, p, q] = sum_{n, i, j} gy[n, o, i, j] * x[n, c, i * sh + p * dh - ph, ...]``
     """
     g, c_g, o_g = _group_sizes(geometry)
-    if _is_pointwise(geometry):
+    if is_one_product(geometry):
+        gy_rows, x_rows = _as_columns(gy, geometry), _as_columns(x, geometry).swapaxes(2, 3)
+        if len(x_rows) == 1:
+            multiply = np.multiply if x_rows.shape[2] == 1 else np.matmul  # of a column and a row
+            return multiply(gy_rows[0], x_rows[0]).reshape(geometry.weight_shape)
         gweight = np.zeros((g, o_g, c_g), x.dtype)
-        for gy_image, x_image in zip(_positions(gy, geometry), _positions(x, geometry), strict=True):
-            gweight += np.matmul(gy_image, x_image.swapaxes(1, 2))
+        for gy_image, x_image in zip(gy_rows, x_rows, strict=True):
+            gweight += np.matmul(gy_image, x_image)
         return gweight.reshape(geometry.weight_shape)
     taps = geometry.kernel_size
     channels_last = _prefers_channels_last(geometry)
@@ -120,10 +125,10 @@ def conv_input_grad(gy: Array, weight: Array, geometry: ConvGeometry) -> Array:
         ``gx[n, c, i * sh + p * dh - ph, ...] += gy[n, o, i, j] * weight[o, c, p, q]`` over all o, p, q, i, j;
         what falls in the padding is dropped.
     """
-    if _is_pointwise(geometry):
+    if is_one_product(geometry):
         gx = np.empty(geometry.x_shape, gy.dtype)
-        weight_back = _tap_matrices(weight, geometry)[0].swapaxes(1, 2)
-        np.matmul(weight_back, _positions(gy, geometry), out=_positions(gx, geometry))
+        weight_back = filter_rows(weight, geometry).swapaxes(1, 2)
+        np.matmul(weight_back, _as_columns(gy, geometry), out=_as_columns(gx, geometry))
         return gx
     if _prefers_channels_last(geometry):
         return _input_grad_channels_last(gy, weight, geometry)
@@ -136,10 +141,10 @@ def _input_grad_channels_first(gy: Array, weight: Array, geometry: ConvGeometry)
     weight_back = _tap_matrices(weight, geometry).swapaxes(-1, -2)  # (taps, g, c / g, o / g)
     image_bytes = geometry.in_channels * math.prod(geometry.out_size) * gy.itemsize
     for images in _slices(geometry.batch, _COLUMN_BYTES // image_bytes):
-        gy_rows = _positions(gy[images], geometry)
+        gy_rows = positions(gy[images], geometry)
         product = borrow("product", (images.stop - images.start, geometry.in_channels, *geometry.out_size), gy.dtype)
         for one_tap, (_, outputs, inputs) in zip(weight_back, geometry.taps(), strict=True):
-            np.matmul(one_tap, gy_rows, out=_positions(product, geometry))
+            np.matmul(one_tap, gy_rows, out=positions(product, geometry))
             gx[images, :, *inputs] += product[:, :, *outputs]
     return gx
 
@@ -245,14 +250,32 @@ def _tap_matrices(weight: Array, geometry: ConvGeometry) -> Array:
     return np.ascontiguousarray(np.moveaxis(flat, -1, 0))
 
 
-def _positions(x: Array, geometry: ConvGeometry) -> Array:
+def positions(x: Array, geometry: ConvGeometry) -> Array:
     """Flatten (n, channels, h, w) to (n, g, channels / g, h * w)."""
     n, channels = x.shape[:2]
     return x.reshape(n, geometry.groups, channels // geometry.groups, math.prod(x.shape[2:]))
 
 
-def _is_pointwise(geometry: ConvGeometry) -> bool:
-    return not geometry.is_padded and set(geometry.kernel_size) == set(geometry.stride) == {1}
+def is_one_product(geometry: ConvGeometry) -> bool:
+    """Whether the input itself serves as columns: windows of one position, or one window of all positions."""
+    return not geometry.is_padded and (_reads_whole_image(geometry) or set(geometry.kernel_size) == set(geometry.stride) == {1})
+
+
+def _reads_whole_image(geometry: ConvGeometry) -> bool:
+    return geometry.kernel_size == geometry.in_size
+
+
+def _as_columns(x: Array, geometry: ConvGeometry) -> Array:
+    """View an input or an output as (images, g, K, P). Where a window is the whole image, the batch are the positions P."""
+    if not _reads_whole_image(geometry):
+        return positions(x, geometry)
+    n, *sizes = x.shape
+    return x.reshape(n, geometry.groups, math.prod(sizes) // geometry.groups).transpose(1, 2, 0)[None]
+
+
+def filter_rows(weight: Array, geometry: ConvGeometry) -> Array:
+    """Lay the filters out as rows, in the order that they have in memory: (g, o / g, K)."""
+    return weight.reshape(geometry.groups, geometry.out_channels // geometry.groups, math.prod(weight.shape[1:]))
 
 
 def _prefers_channels_last(geometry: ConvGeometry) -> bool:

@@ -31,6 +31,8 @@ def channel_sum(gy: Array) -> Array:
     -------
     ndarray, shape (c,)
     """
+    if gy.size == gy.shape[1]:  # one number a channel, as a single image has behind a fully connected layer
+        return gy.reshape(gy.size).copy()
     return _sum_of_planes(_planes(gy)).astype(gy.dtype)
 
 
@@ -245,7 +247,8 @@ def _xhat(x: Array, mean: Array, rstd: Array) -> Array:
 
 def _sum_of_planes(planes: Array) -> Array:
     """Sum (n, c, plane) to (c,), returned in float64: pairwise within a plane, in float64 over the batch."""
-    total: Array = planes.sum(axis=2).sum(axis=0, dtype=np.float64)
+    of_each = planes.sum(axis=2)
+    total: Array = of_each[0].astype(np.float64) if len(of_each) == 1 else of_each.sum(axis=0, dtype=np.float64)
     return total
 
 

@@ -10,6 +10,7 @@ but not the place of the first maximum.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 
@@ -169,7 +170,7 @@ def avg_pool(x: Array, geometry: PoolGeometry, count_include_pad: bool, divisor_
     y = x
     for axis in reversed(range(geometry.dims)):
         y = _sum_along(y, geometry, axis)
-    return y / _divisors(geometry, count_include_pad, divisor_override, x.dtype)
+    return y / divisors(geometry, count_include_pad, divisor_override, x.dtype)
 
 
 def avg_pool_input_grad(gy: Array, geometry: PoolGeometry, count_include_pad: bool, divisor_override: int | None) -> Array:
@@ -185,7 +186,7 @@ def avg_pool_input_grad(gy: Array, geometry: PoolGeometry, count_include_pad: bo
     -------
     ndarray, shape (n, c, *in_size)
     """
-    gx = gy / _divisors(geometry, count_include_pad, divisor_override, gy.dtype)
+    gx = gy / divisors(geometry, count_include_pad, divisor_override, gy.dtype)
     for axis in range(geometry.dims):
         gx = _spread_along(gx, geometry, axis)
     return gx
@@ -193,6 +194,10 @@ def avg_pool_input_grad(gy: Array, geometry: PoolGeometry, count_include_pad: bo
 
 def _sum_along(x: Array, geometry: PoolGeometry, axis: int) -> Array:
     """Sum the windows along one spatial axis."""
+    if _side_by_side(geometry, axis):
+        along, taps = 2 + axis, geometry.kernel_size[axis]
+        tiles = x.reshape(*x.shape[:along], geometry.out_size[axis], taps, *x.shape[along + 1 :])
+        return functools.reduce(np.add, [tiles[_at(axis + 1, tap)] for tap in range(taps)])
     shape = list(x.shape)
     shape[2 + axis] = geometry.out_size[axis]
     y = np.zeros(shape, x.dtype)
@@ -203,12 +208,25 @@ def _sum_along(x: Array, geometry: PoolGeometry, axis: int) -> Array:
 
 def _spread_along(gy: Array, geometry: PoolGeometry, axis: int) -> Array:
     """Add each output back to the inputs that it summed along one spatial axis."""
+    if _side_by_side(geometry, axis):
+        return np.repeat(gy, geometry.kernel_size[axis], axis=2 + axis)
     shape = list(gy.shape)
     shape[2 + axis] = geometry.in_size[axis]
     gx = np.zeros(shape, gy.dtype)
     for outputs, inputs in _taps_along(geometry, axis):
         gx[_at(axis, inputs)] += gy[_at(axis, outputs)]
     return gx
+
+
+def _side_by_side(geometry: PoolGeometry, axis: int) -> bool:
+    """Whether the windows tile the axis: each position is in one window. It is the usual case, and the quickest."""
+    kernel = geometry.kernel_size[axis]
+    return (
+        geometry.stride[axis] == kernel
+        and geometry.padding[axis] == (0, 0)
+        and geometry.dilation[axis] == 1
+        and geometry.in_size[axis] == geometry.out_size[axis] * kernel
+    )
 
 
 def _taps_along(geometry: PoolGeometry, axis: int) -> Iterator[tuple[slice, slice]]:
@@ -223,12 +241,12 @@ def _taps_along(geometry: PoolGeometry, axis: int) -> Iterator[tuple[slice, slic
         )
 
 
-def _at(axis: int, where: slice) -> tuple[slice, ...]:
+def _at(axis: int, where: slice | int) -> tuple[slice | int, ...]:
     """Index spatial axis `axis` of an (n, c, ...) array."""
     return (slice(None),) * (2 + axis) + (where,)
 
 
-def _divisors(geometry: PoolGeometry, count_include_pad: bool, divisor_override: int | None, dtype: np.dtype) -> Array:
+def divisors(geometry: PoolGeometry, count_include_pad: bool, divisor_override: int | None, dtype: np.dtype) -> Array:
     """Count the taps of every window, axis by axis: an array that broadcasts over (n, c, *out_size)."""
     if divisor_override is not None:
         return np.asarray(divisor_override, dtype)

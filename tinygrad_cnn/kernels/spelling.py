@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from typing import TypeGuard
 
 from tinygrad_cnn.errors import ArgumentError, ShapeError
 
@@ -54,8 +55,17 @@ def integer(op: str, what: str, value: object, at_least: int) -> int:
     return number
 
 
+def _is_spelled_out(value: object, dims: int, at_least: int) -> TypeGuard[Sizes]:
+    """Whether it is what a layer keeps and passes at every call, one good int for each axis: nothing to parse then."""
+    if type(value) is not tuple or len(value) != dims:
+        return False
+    return all(type(number) is int and number >= at_least for number in value)
+
+
 def per_axis(op: str, what: str, value: PerAxis, dims: int, at_least: int) -> Sizes:
     """Spell one number for each axis, from one for all or one each."""
+    if _is_spelled_out(value, dims, at_least):
+        return value
     if not isinstance(value, (tuple, list)):
         return (integer(op, what, value, at_least),) * dims
     if len(value) != dims:
@@ -71,6 +81,8 @@ def per_axis(op: str, what: str, value: PerAxis, dims: int, at_least: int) -> Si
 def padding_pairs(op: str, value: Padding, in_size: Sequence[int], kernel_size: Sizes, stride: Sizes, dilation: Sizes) -> Pairs:
     """Spell padding as a (before, after) pair for each axis."""
     dims = len(kernel_size)
+    if _is_spelled_out(value, dims, 0):
+        return tuple((both, both) for both in value)
     if value == "valid":
         return ((0, 0),) * dims
     if value == "same":

@@ -9,6 +9,7 @@ units squash by a scaled tanh, and the output units measure distances to drawn d
 from .. import nn
 from ..errors import ArgumentError
 from ..tensor import Tensor
+from .initial import glorot_caffe, initialize
 
 
 class LeNet(nn.Module):
@@ -62,11 +63,7 @@ class LeNet(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw the initial values anew."""
-        for name, parameter in self.named_parameters():
-            if name.endswith("bias"):
-                nn.init.zeros_(parameter)
-            else:
-                nn.init.kaiming_uniform_(parameter, nonlinearity="linear")
+        initialize(self, glorot_caffe)
 
     def forward(self, input: Tensor) -> Tensor:
         """Images ``(n, 1, 28, 28)`` to scores ``(n, num_classes)``."""

@@ -1,5 +1,6 @@
 """Nonlinearities as layers; they have no parameters."""
 
+from ..errors import ShapeError
 from ..tensor import Tensor
 from . import functional as F
 from .module import Module
@@ -96,6 +97,16 @@ class Softmax(_AlongOneDim):
     def forward(self, input: Tensor) -> Tensor:
         """The same shape."""
         return F.softmax(input, self.dim)
+
+
+class Softmax2d(Module):
+    """The softmax over the channels, for each pixel of ``(n, c, h, w)`` or ``(c, h, w)``."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The same shape."""
+        if input.ndim not in (3, 4):
+            raise ShapeError(f"Softmax2d: needs an input (n, c, h, w) or (c, h, w), got shape {input.shape}")
+        return F.softmax(input, -3)
 
 
 class LogSoftmax(_AlongOneDim):

@@ -25,6 +25,29 @@ from ..autograd.mode import no_grad
 from ..errors import ArgumentError, ShapeError
 from ..random import default_generator
 from ..tensor import Tensor
+from .init_structured import dirac_, eye_, orthogonal_, sparse_
+from .skip_init import unless_skipped
+
+__all__ = [
+    "calculate_gain",
+    "constant_",
+    "dirac_",
+    "eye_",
+    "fan_in_and_fan_out",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "lecun_normal_",
+    "lecun_uniform_",
+    "normal_",
+    "ones_",
+    "orthogonal_",
+    "sparse_",
+    "trunc_normal_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
 
 _GAIN_ONE = ("linear", "conv1d", "conv2d", "conv3d", "sigmoid")
 
@@ -89,18 +112,21 @@ def fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
     return tensor.shape[1] * taps, tensor.shape[0] * taps
 
 
+@unless_skipped
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Draw from the uniform distribution over [a, b)."""
     with no_grad():
         return tensor.uniform_(a, b)
 
 
+@unless_skipped
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Draw from the normal distribution N(mean, std^2)."""
     with no_grad():
         return tensor.normal_(mean, std)
 
 
+@unless_skipped
 def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Tensor:
     """Draw from N(mean, std^2), again and again until the value lies in [a, b].
 
@@ -125,6 +151,7 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
         return tensor.copy_(values.astype(tensor.dtype))
 
 
+@unless_skipped
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Set every element to one value."""
     with no_grad():
@@ -139,6 +166,56 @@ def zeros_(tensor: Tensor) -> Tensor:
 def ones_(tensor: Tensor) -> Tensor:
     """Set every element to 1."""
     return constant_(tensor, 1.0)
+
+
+def lecun_normal_(tensor: Tensor) -> Tensor:
+    """LeCun's scheme: normal with standard deviation 1 / sqrt(fan_in).
+
+    A unit whose inputs have variance 1 then has a sum of variance 1, where his scaled tanh is neither flat nor linear;
+    also the scheme of SELU networks.
+
+    References
+    ----------
+    LeCun, Bottou, Orr, Mueller 1998, "Efficient backprop", equation 16.
+    Klambauer et al. 2017, "Self-normalizing neural networks".
+    """
+    fan_in, _ = fan_in_and_fan_out(tensor)
+    return normal_(tensor, 0.0, 1 / math.sqrt(max(fan_in, 1)))
+
+
+def lecun_uniform_(tensor: Tensor, *, rule: str = "variance") -> Tensor:
+    """LeCun's scheme: uniform over [-b, b) with b = sqrt(3 / fan_in), or as LeNet-5 was.
+
+    Parameters
+    ----------
+    tensor : Tensor, shape (out, in, ...)
+    rule : {"variance", "lenet"}
+        "variance" has the standard deviation of `lecun_normal_`. "lenet" is b = 2.4 / fan_in: the standard deviation of the
+        sums falls like 1 / sqrt(fan_in) then, so that they stay within the linear part of the scaled tanh however their
+        inputs are correlated.
+
+    Raises
+    ------
+    ArgumentError
+        For another rule.
+
+    References
+    ----------
+    LeCun, Bottou, Orr, Mueller 1998, "Efficient backprop", equation 16.
+    LeCun, Bottou, Bengio, Haffner 1998, "Gradient-based learning applied to document recognition", appendix A.
+
+    Examples
+    --------
+    >>> import tinygrad_cnn as tg
+    >>> weight = lecun_uniform_(tg.empty(84, 120), rule="lenet")
+    >>> 0.019 < float(weight.abs().max()) <= 0.02
+    True
+    """
+    fan_in, _ = fan_in_and_fan_out(tensor)
+    bounds = {"variance": math.sqrt(3 / max(fan_in, 1)), "lenet": 2.4 / max(fan_in, 1)}
+    if rule not in bounds:
+        raise ArgumentError(f"lecun_uniform_: rule must be 'variance' or 'lenet', got {rule!r}")
+    return uniform_(tensor, -bounds[rule], bounds[rule])
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:

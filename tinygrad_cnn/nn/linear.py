@@ -1,10 +1,11 @@
 """The fully connected layer, and the two layers that only pass things on."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from ..creation import empty
-from ..errors import ArgumentError
+from ..errors import ArgumentError, ShapeError
 from ..tensor import Tensor
 from . import functional as F
 from . import init
@@ -97,6 +98,54 @@ class Flatten(Module):
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Unflatten(Module):
+    """Split one dimension into several, as before a transposed convolution.
+
+    Parameters
+    ----------
+    dim : int
+        The dimension to split.
+    unflattened_size : tuple of int
+        What it is split into; one of them may be -1 for the rest.
+
+    Raises
+    ------
+    ShapeError
+        When called, if the sizes do not multiply to that of the dimension.
+
+    Examples
+    --------
+    >>> import tinygrad_cnn as tg
+    >>> from tinygrad_cnn import nn
+    >>> nn.Unflatten(1, (16, 5, 5))(tg.zeros(2, 400)).shape
+    (2, 16, 5, 5)
+    """
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        super().__init__()
+        if not isinstance(dim, int):
+            raise ArgumentError(f"Unflatten: dim must be an integer, got {dim!r}: dimensions have no names here")
+        self.dim = dim
+        self.unflattened_size = tuple(unflattened_size)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``(n, c h w)`` to ``(n, c, h, w)``."""
+        if not -input.ndim <= self.dim < input.ndim:
+            raise ShapeError(f"Unflatten: there is no dimension {self.dim} in an input of shape {input.shape}")
+        dim = self.dim % input.ndim
+        known = math.prod(size for size in self.unflattened_size if size != -1)
+        rest = input.shape[dim] / max(known, 1) if -1 in self.unflattened_size else 1
+        if known * rest != input.shape[dim] or rest != int(rest):
+            product = " * ".join(map(str, self.unflattened_size))
+            raise ShapeError(
+                f"Unflatten: dimension {self.dim} has size {input.shape[dim]}, which is not {product}; got shape {input.shape}"
+            )
+        return input.reshape(*input.shape[:dim], *self.unflattened_size, *input.shape[dim + 1 :])
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
 
 class Identity(Module):

@@ -19,36 +19,25 @@ it. That is how a node of the graph, and so every drawing and every error messag
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Self, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from ..autograd.mode import STATE, is_grad_enabled, no_grad
 from ..errors import ArgumentError, AutogradError, CheckpointError, DTypeError, TinygradError
-from ..tensor import Array, HookHandle, Tensor, as_array
+from ..tensor import Array, HookHandle, Tensor
 from .hooks import BackwardHook, ComputesWeight, ModuleTap
-from .parameter import Parameter, clear_gradients
+from .parameter import WithoutValues, clear_gradients
+from .parts import Parts, join_path
+from .state import IncompatibleKeys, fitting_arrays, mismatch_message
 
-Member = TypeVar("Member")
 ForwardPreHook = Callable[["Module", tuple[Any, ...]], Any]
 ForwardHook = Callable[["Module", tuple[Any, ...], Any], Any]
 
 
-class IncompatibleKeys(NamedTuple):
-    """What `Module.load_state_dict` found on one side only."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
-
-    def __repr__(self) -> str:
-        if not self.missing_keys and not self.unexpected_keys:
-            return "<All keys matched successfully>"
-        return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
-
-
-class Module:
+class Module(Parts):
     """Base class of all layers and networks.
 
     A subclass calls ``super().__init__()``, assigns its parameters and submodules, and defines `forward`.
@@ -80,240 +69,18 @@ class Module:
     """
 
     training: bool
-    _parameters: dict[str, Parameter | None]
-    _buffers: dict[str, Tensor | None]
-    _modules: "dict[str, Module | None]"
-    _unsaved_buffers: set[str]
     _forward_pre_hooks: list[ForwardPreHook]
     _forward_hooks: list[ForwardHook]
     _backward_hooks: list[BackwardHook]
     _paths: dict[int, str]
 
     def __init__(self) -> None:
-        # Past __setattr__, which needs these to be there.
-        self.__dict__.update(training=True, _parameters={}, _buffers={}, _modules={}, _unsaved_buffers=set())
-        self.__dict__.update(_forward_pre_hooks=[], _forward_hooks=[], _backward_hooks=[], _paths={})
+        super().__init__()
+        self.__dict__.update(training=True, _forward_pre_hooks=[], _forward_hooks=[], _backward_hooks=[], _paths={})
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output; call the module itself rather than this, so that hooks run and the path is kept."""
         raise AutogradError(f"{type(self).__name__} has no forward: define forward(self, ...) in the class")
-
-    # Its parts: parameters, buffers, submodules -----------------------------------------------------------------------
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, Parameter):
-            self._take_name(name, "_parameters")
-            self.register_parameter(name, value)
-        elif isinstance(value, Module):
-            self._take_name(name, "_modules")
-            self.add_module(name, value)
-        elif (registry := self._registry_of(name)) is None:
-            object.__setattr__(self, name, value)
-        elif value is None or (registry is self._buffers and isinstance(value, Tensor)):
-            registry[name] = value
-        else:
-            kind = self._kind_of(name)
-            raise ArgumentError(
-                f"{type(self).__name__}.{name} is a {kind} and was assigned a {type(value).__name__}: assign a {kind} or "
-                f"None, change its values in place (`with no_grad(): module.{name}.copy_(value)`), or `del` it first"
-            )
-
-    def __getattr__(self, name: str) -> Any:
-        # Only asked where Python finds no plain attribute.
-        registry = self._registry_of(name)
-        if registry is not None:
-            return registry[name]
-        hint = "" if "_modules" in self.__dict__ else "; its __init__ has not called super().__init__()"
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
-
-    def __delattr__(self, name: str) -> None:
-        registry = self._registry_of(name)
-        if registry is None:
-            object.__delattr__(self, name)
-        else:
-            del registry[name]
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *self._parameters, *self._buffers, *self._modules})
-
-    def _registry_of(self, name: str) -> Any:
-        """The dictionary that holds this name: of parameters, buffers or submodules; None if none does."""
-        for kind in ("_parameters", "_modules", "_buffers"):
-            registry = self.__dict__.get(kind)
-            if registry is not None and name in registry:
-                return registry
-        return None
-
-    def _kind_of(self, name: str) -> str:
-        if name in self._parameters:
-            return "Parameter"
-        return "Module" if name in self._modules else "Tensor"
-
-    def _take_name(self, name: str, kind: str) -> None:
-        """Make room for a part, which may have been something else before."""
-        self._refuse_before_init(name)
-        self.__dict__.pop(name, None)
-        for other in ("_parameters", "_modules", "_buffers"):
-            if other != kind:
-                self.__dict__[other].pop(name, None)
-
-    def _refuse_before_init(self, name: str) -> None:
-        if "_modules" not in self.__dict__:
-            raise ArgumentError(
-                f"{type(self).__name__}.{name} was assigned before Module.__init__ had run: call super().__init__() first"
-            )
-
-    def _refuse_name(self, name: str, kind: str) -> None:
-        self._refuse_before_init(name)
-        if not isinstance(name, str) or not name or "." in name:
-            raise ArgumentError(
-                f"{type(self).__name__}: {name!r} cannot name a part: use a string without dots, which separate the steps "
-                "of a path such as 'features.3.weight'"
-            )
-        if hasattr(self, name) and name not in self.__dict__[kind]:
-            raise ArgumentError(f"{type(self).__name__} already has an attribute {name!r}: `del` it first, or use another")
-
-    def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Add a parameter under a name, as assignment does; None keeps the name for one that is switched off.
-
-        Raises
-        ------
-        ArgumentError
-            For a name that is taken or holds a dot, and for anything but a `Parameter`.
-        """
-        self._refuse_name(name, "_parameters")
-        if param is not None and not isinstance(param, Parameter):
-            raise ArgumentError(
-                f"register_parameter({name!r}): expected a Parameter or None, got {type(param).__name__}; wrap it in "
-                "nn.Parameter, or use register_buffer for a tensor that is not learned"
-            )
-        if param is not None and param.name is None:
-            param.name = name
-        self._parameters[name] = param
-
-    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """Add a tensor that is part of the state but is not learned, such as a running mean.
-
-        Parameters
-        ----------
-        name : str
-        tensor : Tensor or None
-        persistent : bool
-            Whether `state_dict` contains it.
-        """
-        self._refuse_name(name, "_buffers")
-        if tensor is not None and not isinstance(tensor, Tensor):
-            raise ArgumentError(f"register_buffer({name!r}): expected a Tensor or None, got {type(tensor).__name__}")
-        self._buffers[name] = tensor
-        (self._unsaved_buffers.discard if persistent else self._unsaved_buffers.add)(name)
-
-    def add_module(self, name: str, module: "Module | None") -> None:
-        """Add a submodule under a name, as assignment does."""
-        self._refuse_name(name, "_modules")
-        if module is not None and not isinstance(module, Module):
-            raise ArgumentError(f"add_module({name!r}): expected a Module or None, got {type(module).__name__}")
-        self._modules[name] = module
-
-    # Walks over the parts ---------------------------------------------------------------------------------------------
-
-    def named_children(self) -> "Iterator[tuple[str, Module]]":
-        """The direct submodules with their names; one that is there twice comes once."""
-        seen = set()
-        for name, module in self._modules.items():
-            if module is not None and module not in seen:
-                seen.add(module)
-                yield name, module
-
-    def children(self) -> "Iterator[Module]":
-        """The direct submodules."""
-        return (module for _, module in self.named_children())
-
-    def named_modules(
-        self, memo: "set[Module] | None" = None, prefix: str = "", remove_duplicate: bool = True
-    ) -> "Iterator[tuple[str, Module]]":
-        """This module (its name is the prefix) and all below it, with their paths; a shared one comes once.
-
-        Parameters
-        ----------
-        memo : set of Module, optional
-            Modules to leave out; those found are added to it.
-        prefix : str
-            What all paths start with.
-        remove_duplicate : bool
-            False to get a shared module under each of its paths.
-        """
-        seen = set() if memo is None else memo
-        if remove_duplicate and self in seen:
-            return
-        seen.add(self)
-        yield prefix, self
-        for name, module in self._modules.items():
-            if module is not None:
-                yield from module.named_modules(seen, _join(prefix, name), remove_duplicate)
-
-    def modules(self) -> "Iterator[Module]":
-        """This module and all below it."""
-        return (module for _, module in self.named_modules())
-
-    def get_submodule(self, target: str) -> "Module":
-        """The module at a path such as ``"features.3"``; ``""`` is this one.
-
-        Raises
-        ------
-        ArgumentError
-            If there is none; names the step that failed and what there is instead.
-        """
-        module = self
-        for i, name in enumerate(target.split(".") if target else []):
-            below = module._modules.get(name)
-            if below is None:
-                at = ".".join(target.split(".")[:i]) or type(self).__name__
-                there = ", ".join(repr(child) for child, _ in module.named_children()) or "no submodules"
-                raise ArgumentError(f"get_submodule({target!r}): {at} has no submodule {name!r}; it has {there}")
-            module = below
-        return module
-
-    def named_parameters(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Parameter]]:
-        """The parameters with their paths, each shared one once (under each path without `remove_duplicate`)."""
-        return self._named_members(lambda module: module._parameters, prefix, recurse, remove_duplicate)
-
-    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """The parameters of this module and, with `recurse`, of all below it."""
-        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
-
-    def named_buffers(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Tensor]]:
-        """The buffers with their paths, saved or not, each shared one once."""
-        return self._named_members(lambda module: module._buffers, prefix, recurse, remove_duplicate)
-
-    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
-        """The buffers of this module and, with `recurse`, of all below it."""
-        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
-
-    def _named_members(
-        self,
-        members_of: "Callable[[Module], dict[str, Member | None]]",
-        prefix: str,
-        recurse: bool,
-        remove_duplicate: bool,
-    ) -> Iterator[tuple[str, Member]]:
-        seen: set[int] = set()
-        owners = self.named_modules(None, prefix, remove_duplicate) if recurse else iter([(prefix, self)])
-        for path, module in owners:
-            for name, member in members_of(module).items():
-                if member is not None and not (remove_duplicate and id(member) in seen):
-                    seen.add(id(member))
-                    yield _join(path, name), member
-
-    def apply(self, fn: "Callable[[Module], Any]") -> Self:
-        """Call ``fn(module)`` for all modules below this one, then for itself; for instance to initialize them."""
-        for module in self.children():
-            module.apply(fn)
-        fn(self)
-        return self
 
     # The state ------------------------------------------------------------------------------------------------------
 
@@ -329,12 +96,17 @@ class Module:
         keep_vars : bool
             Give the parameters themselves rather than detached tensors.
         """
-        state: OrderedDict[str, Tensor] = OrderedDict()
+        tensors = self._saved_tensors().items()
+        return OrderedDict((prefix + path, tensor if keep_vars else tensor.detach()) for path, tensor in tensors)
+
+    def _saved_tensors(self) -> dict[str, Tensor]:
+        """The parameters and the saved buffers, each under all of its paths."""
+        state: dict[str, Tensor] = {}
         for path, module in self.named_modules(remove_duplicate=False):
             saved = [item for item in module._buffers.items() if item[0] not in module._unsaved_buffers]
             for name, tensor in (*module._parameters.items(), *saved):
                 if tensor is not None:
-                    state[prefix + _join(path, name)] = tensor if keep_vars else tensor.detach()
+                    state[join_path(path, name)] = tensor
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, Tensor | Array], strict: bool = True) -> IncompatibleKeys:
@@ -360,17 +132,20 @@ class Module:
         """
         if not isinstance(state_dict, Mapping):
             raise ArgumentError(f"load_state_dict: expected a mapping of names to arrays, got {type(state_dict).__name__}")
-        own = self.state_dict(keep_vars=True)
+        own = self._saved_tensors()
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
-        arrays, misfits = _fitting_arrays(own, state_dict)
+        arrays, misfits = fitting_arrays(own, state_dict)
         if misfits or (strict and (missing or unexpected)):
             raise CheckpointError(
-                _mismatch_message(type(self).__name__, missing if strict else [], unexpected if strict else [], misfits)
+                mismatch_message(type(self).__name__, missing if strict else [], unexpected if strict else [], misfits)
             )
         with no_grad():
             for name, array in arrays.items():
-                own[name].copy_(array)
+                tensor = own[name]
+                if isinstance(tensor, WithoutValues):
+                    tensor.materialize(array.shape)
+                tensor.copy_(array)
         return IncompatibleKeys(missing, unexpected)
 
     # Settings of the whole tree -------------------------------------------------------------------------------------
@@ -407,15 +182,27 @@ class Module:
         DTypeError
             For a dtype that is not floating-point.
         """
-        floating = [tensor for tensor in (*self.parameters(), *self.buffers()) if tensor.is_floating_point()]
-        converted = [tensor.detach().to(*args, dtype=dtype, device=device) for tensor in floating]
-        for tensor, other in zip(floating, converted, strict=True):
-            if not other.is_floating_point():
-                raise DTypeError(f"{type(self).__name__}.to: parameters are floating-point numbers, {other.dtype} is not")
-            if other.dtype != tensor.dtype:
-                tensor.data = other.array
-                tensor.grad = None if tensor.grad is None else tensor.grad.detach().to(other.dtype)
+        tensors = [tensor for tensor in (*self.parameters(), *self.buffers()) if tensor.dtype.kind == "f"]
+        dtypes = {t.dtype: Tensor(np.zeros(0, t.dtype)).to(*args, dtype=dtype, device=device).dtype for t in tensors}
+        for wanted in dtypes.values():
+            if wanted.kind != "f":
+                raise DTypeError(f"{type(self).__name__}.to: parameters are floating-point numbers, {wanted} is not")
+        for tensor in tensors:
+            wanted = dtypes[tensor.dtype]
+            if isinstance(tensor, WithoutValues):
+                tensor.dtype = wanted
+            elif wanted != tensor.dtype:
+                tensor.data = tensor.array.astype(wanted)
+                tensor.grad = None if tensor.grad is None else tensor.grad.detach().to(wanted)
         return self
+
+    def type(self, dst_type: DTypeLike) -> Self:
+        """Convert all floating-point parameters and buffers, as `to` does."""
+        return self.to(dtype=dst_type)
+
+    def half(self) -> Self:
+        """Convert all floating-point parameters and buffers to float16."""
+        return self.to(np.float16)
 
     def double(self) -> Self:
         """Convert all floating-point parameters and buffers to float64."""
@@ -433,7 +220,7 @@ class Module:
     def _run(self, name: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the module, as its caller's part `name` (None: look the name up), and keep the path meanwhile."""
         caller, path = STATE.module, STATE.module_path
-        STATE.module_path = "" if caller is None else _join(path, name or caller._path_to(self))
+        STATE.module_path = "" if caller is None else join_path(path, name or caller._path_to(self))
         STATE.module = self
         try:
             if self._forward_pre_hooks or self._forward_hooks or self._backward_hooks:
@@ -476,21 +263,27 @@ class Module:
                 output = changed
         return output if tap is None else tap.tap_outputs(output)
 
-    def register_forward_pre_hook(self, hook: ForwardPreHook) -> HookHandle:
+    def register_forward_pre_hook(self, hook: ForwardPreHook, *, prepend: bool = False) -> HookHandle:
         """Call ``hook(module, args)`` before each `forward`; what it returns replaces the positional arguments.
+
+        Parameters
+        ----------
+        hook : callable
+        prepend : bool
+            Call it before the hooks that are there already, rather than after them.
 
         Returns
         -------
         HookHandle
             Its ``remove()`` takes the hook away.
         """
-        return _registered(self._forward_pre_hooks, hook)
+        return _registered(self._forward_pre_hooks, hook, prepend)
 
-    def register_forward_hook(self, hook: ForwardHook) -> HookHandle:
+    def register_forward_hook(self, hook: ForwardHook, *, prepend: bool = False) -> HookHandle:
         """Call ``hook(module, args, output)`` after each `forward`; what it returns replaces the output."""
-        return _registered(self._forward_hooks, hook)
+        return _registered(self._forward_hooks, hook, prepend)
 
-    def register_full_backward_hook(self, hook: BackwardHook) -> HookHandle:
+    def register_full_backward_hook(self, hook: BackwardHook, *, prepend: bool = False) -> HookHandle:
         """Call ``hook(module, grad_input, grad_output)`` when the backward pass has gone through the module.
 
         Parameters
@@ -505,7 +298,7 @@ class Module:
         -----
         A module with such a hook must not change its inputs in place (``ReLU(inplace=True)``): that is refused.
         """
-        return _registered(self._backward_hooks, hook)
+        return _registered(self._backward_hooks, hook, prepend)
 
     # Looking at it, copying it --------------------------------------------------------------------------------------
 
@@ -532,50 +325,12 @@ class Module:
         return {**self.__dict__, **computed, "_paths": {}}
 
 
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path and name else path or name
-
-
 def _indented(text: str) -> str:
     return text.replace("\n", "\n  ")
 
 
-def _registered(hooks: list[Any], hook: Any) -> HookHandle:
+def _registered(hooks: list[Any], hook: Any, prepend: bool) -> HookHandle:
     if not callable(hook):
         raise ArgumentError(f"a hook must be a function, got {type(hook).__name__}")
-    hooks.append(hook)
+    hooks.insert(0 if prepend else len(hooks), hook)
     return HookHandle(hooks, hook)
-
-
-def _fitting_arrays(own: Mapping[str, Tensor], given: Mapping[str, Any]) -> tuple[dict[str, Array], list[str]]:
-    """The given arrays that a module has a place for, and a line for each that does not fit it."""
-    arrays: dict[str, Array] = {}
-    misfits = []
-    for name in own:
-        if name not in given:
-            continue
-        try:
-            arrays[name] = as_array(given[name])
-        except (TinygradError, TypeError, ValueError) as error:
-            misfits.append(f"{name}: expected an array, got {type(given[name]).__name__} ({error})")
-            continue
-        if arrays[name].shape != own[name].shape:
-            misfits.append(f"{name}: the shape given is {arrays[name].shape}, the module's is {own[name].shape}")
-    return arrays, misfits
-
-
-def _mismatch_message(
-    module: str, missing: Iterable[str], unexpected: Iterable[str], misfits: Iterable[str]
-) -> str:
-    parts = {
-        "in the module, but not given": missing,
-        "given, but not in the module": unexpected,
-        "of another shape or kind": misfits,
-    }
-    lines = [f"{title}:\n    " + "\n    ".join(names) for title, names in parts.items() if names]
-    return (
-        f"load_state_dict: the state does not fit {module}, which was left as it was.\n  "
-        + "\n  ".join(lines)
-        + "\nBuild the module that the state was saved from, rename the keys, or pass strict=False to load only the names "
-        "that are on both sides (with equal shapes)."
-    )

@@ -65,6 +65,36 @@ class Upsample(Module):
         return f"{new_size}, mode={self.mode!r}"
 
 
+class UpsamplingNearest2d(Upsample):
+    """`Upsample` of images by repeating the nearest pixel; an older name.
+
+    Parameters
+    ----------
+    size : int or (int, int), optional
+    scale_factor : float or (float, float), optional
+    """
+
+    def __init__(
+        self, size: int | Sequence[int] | None = None, scale_factor: float | Sequence[float] | None = None
+    ) -> None:
+        super().__init__(size, scale_factor, mode="nearest")
+
+
+class UpsamplingBilinear2d(Upsample):
+    """`Upsample` of images by bilinear interpolation between aligned corner pixels; an older name.
+
+    Parameters
+    ----------
+    size : int or (int, int), optional
+    scale_factor : float or (float, float), optional
+    """
+
+    def __init__(
+        self, size: int | Sequence[int] | None = None, scale_factor: float | Sequence[float] | None = None
+    ) -> None:
+        super().__init__(size, scale_factor, mode="bilinear", align_corners=True)
+
+
 class PixelShuffle(Module):
     """Pixels out of channels, ``(..., c r r, h, w)`` to ``(..., c, h r, w r)``.
 

@@ -9,14 +9,19 @@ from ..autograd.mode import no_grad
 from ..errors import ArgumentError, AutogradError, ShapeError
 from ..ops import cat
 from ..tensor import Array, Tensor
+from .parameter import WithoutValues
 from .reparametrize import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
+from .skip_init import skip_init
 
 __all__ = [
     "clip_grad_norm_",
     "clip_grad_value_",
+    "clip_grads_with_norm_",
+    "get_total_norm",
     "parameters_to_vector",
     "remove_spectral_norm",
     "remove_weight_norm",
+    "skip_init",
     "spectral_norm",
     "vector_to_parameters",
     "weight_norm",
@@ -24,7 +29,10 @@ __all__ = [
 
 
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
-    several = [parameters] if isinstance(parameters, Tensor) else parameters
+    several = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    for parameter in several:
+        if isinstance(parameter, WithoutValues):
+            raise parameter.not_ready()
     return [parameter.grad for parameter in several if parameter.grad is not None]
 
 
@@ -81,22 +89,77 @@ def clip_grad_norm_(
     """
     if not max_norm >= 0:
         raise ArgumentError(f"clip_grad_norm_: max_norm must not be negative, got {max_norm}")
-    if not norm_type > 0:
-        raise ArgumentError(f"clip_grad_norm_: norm_type must be a positive number or inf, got {norm_type}")
     gradients = _gradients(parameters)
-    parts = [_norm_to_the_p(gradient.array, norm_type) for gradient in gradients]
+    norm = _norm("clip_grad_norm_", gradients, norm_type, error_if_nonfinite)
+    _scale_down(gradients, max_norm, norm, "clip_grad_norm_")
+    return Tensor(np.asarray(norm, gradients[0].dtype if gradients else None))
+
+
+def get_total_norm(
+    tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False
+) -> Tensor:
+    """The norm of tensors, gradients for instance, as one vector.
+
+    Parameters
+    ----------
+    tensors : Tensor or iterable of Tensor
+    norm_type, error_if_nonfinite
+        As for `clip_grad_norm_`.
+
+    Returns
+    -------
+    Tensor, shape ()
+
+    Examples
+    --------
+    >>> import tinygrad_cnn as tg
+    >>> get_total_norm([tg.tensor([3.0]), tg.tensor([[4.0]])])
+    tensor(5.)
+    """
+    several = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    norm = _norm("get_total_norm", several, norm_type, error_if_nonfinite)
+    return Tensor(np.asarray(norm, several[0].dtype if several else None))
+
+
+def clip_grads_with_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor | float) -> None:
+    """Scale all gradients down by ``min(1, max_norm / (total_norm + 1e-6))``, for a norm that is known.
+
+    Parameters
+    ----------
+    parameters : Tensor or iterable of Tensor
+    max_norm : float
+    total_norm : Tensor of one element, or float
+        What `get_total_norm` gave.
+
+    Raises
+    ------
+    ArgumentError
+        For a negative `max_norm`.
+    """
+    if not max_norm >= 0:
+        raise ArgumentError(f"clip_grads_with_norm_: max_norm must not be negative, got {max_norm}")
+    _scale_down(_gradients(parameters), max_norm, float(total_norm), "clip_grads_with_norm_")
+
+
+def _norm(name: str, tensors: list[Tensor], norm_type: float, error_if_nonfinite: bool) -> float:
+    if not norm_type > 0:
+        raise ArgumentError(f"{name}: norm_type must be a positive number or inf, got {norm_type}")
+    parts = [_norm_to_the_p(tensor.array, norm_type) for tensor in tensors]
     norm = max(parts, default=0.0) if math.isinf(norm_type) else sum(parts) ** (1 / norm_type)
     if error_if_nonfinite and not math.isfinite(norm):
         raise AutogradError(
-            f"clip_grad_norm_: the gradients' {norm_type}-norm is {norm}; look for the first NaN or inf with "
+            f"{name}: the gradients' {norm_type}-norm is {norm}; look for the first NaN or inf with "
             "autograd.detect_anomaly(), or pass error_if_nonfinite=False"
         )
+    return norm
+
+
+def _scale_down(gradients: list[Tensor], max_norm: float, norm: float, name: str) -> None:
     # Compared this way round, so that a NaN scales too and is not taken for a norm within the limit.
     if not norm + 1e-6 <= max_norm:
         for gradient in gradients:
             np.multiply(gradient.array, max_norm / (norm + 1e-6), out=gradient.array)
-            gradient._wrote("clip_grad_norm_")
-    return Tensor(np.asarray(norm, gradients[0].dtype if gradients else None))
+            gradient._wrote(name)
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:

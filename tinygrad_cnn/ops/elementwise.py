@@ -809,7 +809,7 @@ def floor_divide(input: TensorLike, other: TensorLike) -> Tensor:
     a, b = _division("floor_divide", input, other)
     broadcast_shape("floor_divide", a, b)
     with np.errstate(all="ignore"):
-        return Tensor(np.asarray(np.floor_divide(a.array, b.array)))
+        return Tensor(np.floor_divide(a.array, b.array))
 
 
 def remainder(input: TensorLike, other: TensorLike) -> Tensor:

@@ -13,17 +13,17 @@ def _compare(ufunc: np.ufunc, a: TensorLike, b: TensorLike) -> Tensor:
     if isinstance(a, int) or isinstance(b, int):
         # NumPy compares a Python integer exactly, also one that does not fit the other's dtype: uint8 > -1.
         left, right = (v.array if isinstance(v, Tensor) else v for v in (a, b))
-        return Tensor(np.asarray(ufunc(left, right)))
+        return Tensor(ufunc(left, right))
     x, y = operands(a, b)
     broadcast_shape(ufunc.__name__, x, y)
-    return Tensor(np.asarray(ufunc(x.array, y.array)))
+    return Tensor(ufunc(x.array, y.array))
 
 
 def _bitwise(ufunc: np.ufunc, a: TensorLike, b: TensorLike) -> Tensor:
     x, y = operands(a, b)
     _refuse_floats(ufunc.__name__, x)
     broadcast_shape(ufunc.__name__, x, y)
-    return Tensor(np.asarray(ufunc(x.array, y.array)))
+    return Tensor(ufunc(x.array, y.array))
 
 
 def _refuse_floats(name: str, x: Tensor) -> None:
@@ -80,27 +80,27 @@ def bitwise_not(input: TensorLike) -> Tensor:
     """``~input``: not, for booleans; the bits inverted, for integers."""
     x = as_tensor(input)
     _refuse_floats("bitwise_not", x)
-    return Tensor(np.asarray(np.invert(x.array)))
+    return Tensor(np.invert(x.array))
 
 
 def logical_not(input: TensorLike) -> Tensor:
     """Where an element is false (zero)."""
-    return Tensor(np.asarray(np.logical_not(as_tensor(input).array)))
+    return Tensor(np.logical_not(as_tensor(input).array))
 
 
 def isnan(input: TensorLike) -> Tensor:
     """Where an element is not a number."""
-    return Tensor(np.asarray(np.isnan(as_tensor(input).array)))
+    return Tensor(np.isnan(as_tensor(input).array))
 
 
 def isinf(input: TensorLike) -> Tensor:
     """Where an element is infinite."""
-    return Tensor(np.asarray(np.isinf(as_tensor(input).array)))
+    return Tensor(np.isinf(as_tensor(input).array))
 
 
 def isfinite(input: TensorLike) -> Tensor:
     """Where an element is neither infinite nor NaN."""
-    return Tensor(np.asarray(np.isfinite(as_tensor(input).array)))
+    return Tensor(np.isfinite(as_tensor(input).array))
 
 
 def allclose(

@@ -133,6 +133,12 @@ class ChannelAffine(Function):
         gscale = channel_sum(gy * x) if self.needs_input_grad[1] else None
         return gx, gscale, channel_sum(gy) if self.needs_input_grad[2] else None
 
+    def backward_kernel(self, gy: Array) -> Any:
+        x, scale = self.saved_arrays
+        gx = gy * _along_channels(scale, gy.ndim) if self.needs_input_grad[0] else None
+        gscale = kernels.channel_sum(gy * x) if self.needs_input_grad[1] else None
+        return gx, gscale, kernels.channel_sum(gy) if self.needs_input_grad[2] else None
+
 
 # The functions that users call ----------------------------------------------------------------------------------------
 

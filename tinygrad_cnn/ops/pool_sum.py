@@ -14,6 +14,7 @@ from ..kernels.spelling import PerAxis
 from ..tensor import Tensor, TensorLike
 from .elementwise import where
 from .fold import Unfold
+from .norm import ChannelAffine
 from .pool import MaxPool, avg_pool2d, batched
 
 
@@ -147,9 +148,11 @@ def subsample2d(
     >>> tg.subsample2d(x, tg.tensor([0.5]), tg.tensor([1.0]))
     tensor([[[[6.]]]])
     """
-    sums = avg_pool2d(input, kernel_size, stride, divisor_override=1)
-    channels = sums.shape[-3]
+    x, unbatched = batched("subsample2d", input, 2)
+    sums = avg_pool2d(x, kernel_size, stride, divisor_override=1)
+    channels = sums.shape[1]
     for name, vector in (("weight", weight), ("bias", bias)):
         if vector.shape != (channels,):
             raise ShapeError(f"subsample2d: {name} has shape {vector.shape}, but {channels} maps need ({channels},)")
-    return sums * weight.to(sums.dtype).reshape(-1, 1, 1) + bias.to(sums.dtype).reshape(-1, 1, 1)
+    y = ChannelAffine.apply(sums, weight.to(sums.dtype), bias.to(sums.dtype))
+    return y.squeeze(0) if unbatched else y

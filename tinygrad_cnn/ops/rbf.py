@@ -8,14 +8,83 @@ References
 LeCun, Bottou, Bengio, Haffner 1998, "Gradient-based learning applied to document recognition", sections II-B and II-C.
 """
 
+from typing import Any
+
 import numpy as np
 
+from ..autograd.function import Array, Function
 from ..errors import ArgumentError, ShapeError
 from ..tensor import Tensor, TensorLike
-from ._arguments import as_float, as_tensor, operands
-from ._loss import class_indices, with_batch
-from .loss import cross_entropy, nll_loss
+from ._arguments import as_float, operands
+from ._loss import class_indices, reduced, with_batch
+from .activation import softmax
+from .loss import nll_loss
 from .shape import cat
+
+
+class EuclideanRBF(Function):
+    """Squared distance of each row of x (n, features) from each row of weight (classes, features).
+
+    Gradient
+        gx = 2 (x * (sum of gy over the classes) - gy weight), gweight = 2 (weight * (sum of gy over n) - gy' x)
+    Saves
+        x and weight
+    """
+
+    def forward(self, x: Array, weight: Array) -> Array:
+        self.save_for_backward(x, weight)
+        # Not as x^2 - 2 x weight' + weight^2, which loses all digits where x is near a centre.
+        return np.square(x[:, None] - weight).sum(-1)
+
+    def backward(self, gy: Any) -> Any:
+        x, weight = self.saved
+        gx = 2 * (x * gy.sum(1, keepdim=True) - gy @ weight) if self.needs_input_grad[0] else None
+        gweight = 2 * (weight * gy.sum(0).unsqueeze(1) - gy.T @ x) if self.needs_input_grad[1] else None
+        return gx, gweight
+
+    def backward_kernel(self, gy: Array) -> Any:
+        x, weight = self.saved_arrays
+        gx = 2 * (x * gy.sum(1, keepdims=True) - gy @ weight) if self.needs_input_grad[0] else None
+        gweight = 2 * (weight * gy.sum(0)[:, None] - gy.T @ x) if self.needs_input_grad[1] else None
+        return gx, gweight
+
+
+class RBFMAPLoss(Function):
+    """The discriminative criterion of each row of penalties y (n, classes): y_target + log(e^-j + sum over i of e^-y_i).
+
+    Gradient
+        gx_i = gy ([i = target] - p_i), with p_i = e^-y_i / (e^-j + sum over k of e^-y_k)
+    Saves
+        y and the targets
+    """
+
+    j: float
+
+    def forward(self, y: Array, target: Array) -> Array:
+        self.save_for_backward(y, target)
+        # In units of the largest term, so that no power overflows and they do not all underflow.
+        lowest = np.minimum(y.min(1), y.dtype.type(self.j))
+        total = np.exp(lowest - self.j) + np.exp(lowest[:, None] - y).sum(1)
+        return np.asarray(y[np.arange(len(y)), target] - lowest + np.log(total))
+
+    def probabilities(self, y: Array) -> Array:
+        """p of each class, on arrays; what is missing to 1 is the rubbish class's."""
+        lowest = np.minimum(y.min(1, keepdims=True), y.dtype.type(self.j))
+        powers = np.exp(lowest - y)
+        return powers / (np.exp(lowest - self.j) + powers.sum(1, keepdims=True))
+
+    def backward(self, gy: Any) -> Any:
+        y, target = self.saved
+        rubbish = Tensor(np.full((y.shape[0], 1), -self.j, y.dtype))
+        p = softmax(cat([-y, rubbish], 1), 1)[:, :-1]
+        chosen = Tensor(target.array[:, None] == np.arange(y.shape[1]))
+        return gy.unsqueeze(1) * (chosen - p), None
+
+    def backward_kernel(self, gy: Array) -> Any:
+        y, target = self.saved_arrays
+        gx = -self.probabilities(y)
+        gx[np.arange(len(y)), target] += 1
+        return gx * gy[:, None], None
 
 
 def euclidean_rbf(input: TensorLike, weight: TensorLike) -> Tensor:
@@ -48,7 +117,9 @@ def euclidean_rbf(input: TensorLike, weight: TensorLike) -> Tensor:
             f"euclidean_rbf: an input of shape {x.shape} has {x.shape[-1] if x.ndim else 0} features, but the centres have "
             f"shape {w.shape} (classes, features); the last dimensions must agree"
         )
-    return (x.unsqueeze(-2) - w).square().sum(-1)
+    if x.ndim == 2:
+        return EuclideanRBF.apply(x, w)
+    return EuclideanRBF.apply(x.reshape(-1, x.shape[-1]), w).reshape(*x.shape[:-1], w.shape[0])
 
 
 def rbf_mse_loss(input: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
@@ -71,8 +142,9 @@ def rbf_mse_loss(input: TensorLike, target: TensorLike, reduction: str = "mean")
     >>> tg.rbf_mse_loss(tg.tensor([[1.0, 4.0, 9.0]]), tg.tensor([1]))
     tensor(4.)
     """
-    y, target = _checked("rbf_mse_loss", input, target)
-    return nll_loss(-y, target, reduction=reduction)
+    y, target, unbatched = _checked("rbf_mse_loss", input, target)
+    losses = nll_loss(-y, target, reduction="none")
+    return reduced("rbf_mse_loss", losses.squeeze(0) if unbatched else losses, reduction)
 
 
 def rbf_map_loss(input: TensorLike, target: TensorLike, j: float, reduction: str = "mean") -> Tensor:
@@ -103,16 +175,15 @@ def rbf_map_loss(input: TensorLike, target: TensorLike, j: float, reduction: str
     """
     if not 0 < j < np.inf:
         raise ArgumentError(f"rbf_map_loss: j must be positive, got {j}")
-    y, target = _checked("rbf_map_loss", input, target)
-    rubbish = Tensor(np.full(y.shape[:-1] + (1,), -j, y.dtype))
-    return cross_entropy(cat([-y, rubbish], -1), target, reduction=reduction)
+    y, target, unbatched = _checked("rbf_map_loss", input, target)
+    losses = RBFMAPLoss.apply(y, target, j=float(j))
+    return reduced("rbf_map_loss", losses.squeeze(0) if unbatched else losses, reduction)
 
 
-def _checked(name: str, input: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
-    """Penalties (n, classes) or (classes,), and targets that are classes of the layer: not the rubbish one, none ignored."""
+def _checked(name: str, input: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor, bool]:
+    """Penalties (n, classes), the targets, which are classes of the layer, and whether one sample came without its batch."""
     y = as_float(input)
     if y.ndim not in (1, 2):
         raise ShapeError(f"{name}: needs penalties of shape (n, classes) or (classes,), got {y.shape}")
-    rows, classes, _ = with_batch(y, target)
-    class_indices(name, rows.shape, classes)
-    return y, as_tensor(target)
+    y, target, unbatched = with_batch(y, target)
+    return y, Tensor(class_indices(name, y.shape, target)), unbatched

@@ -84,6 +84,11 @@ class Mean(Reduction):
     def backward(self, gy: Tensor) -> Any:
         return self.spread(gy / self._count(self.input_shapes[0]))
 
+    def backward_kernel(self, gy: Array) -> Any:
+        shape = self.input_shapes[0]
+        share = gy / gy.dtype.type(self._count(shape))
+        return np.broadcast_to(share.reshape(_kept(shape, self.dims)), shape)
+
     def _count(self, shape: tuple[int, ...]) -> int:
         return math.prod(shape[dim] for dim in self.dims)
 
@@ -361,7 +366,7 @@ def _along(name: str, input: TensorLike, dim: int, keepdim: bool, choose: Any) -
     _nonempty(name, x, (axis,) if x.ndim else ())
     if x.ndim == 0:
         return Extremum(x.clone(), Tensor(np.zeros((), np.int64)))
-    indices = Tensor(np.asarray(choose(x.array, axis=axis, keepdims=True)))
+    indices = Tensor(choose(x.array, axis=axis, keepdims=True))
     values = x.gather(axis, indices)
     return Extremum(values, indices) if keepdim else Extremum(own(values.squeeze(axis)), own(indices.squeeze(axis)))
 
@@ -422,7 +427,7 @@ def argmin(input: TensorLike, dim: int | None = None, keepdim: bool = False) -> 
 def _index_of(choose: Any, name: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
     axis = None if dim is None else one_dim(name, dim, x.ndim)
     _nonempty(name, x, all_dims(name, axis, x.ndim))
-    return Tensor(np.asarray(choose(x.array, axis=axis, keepdims=keepdim)))
+    return Tensor(choose(x.array, axis=axis, keepdims=keepdim))
 
 
 @accepts_numpy_names
@@ -501,11 +506,11 @@ def norm(input: TensorLike, p: float | str = 2.0, dim: Dims = None, keepdim: boo
 def any(input: TensorLike, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether any element is true (nonzero); a bool, whatever the dtype of `input`."""
     x = as_tensor(input)
-    return Tensor(np.asarray(np.any(x.array, axis=all_dims("any", dim, x.ndim), keepdims=keepdim)))
+    return Tensor(np.any(x.array, axis=all_dims("any", dim, x.ndim), keepdims=keepdim))
 
 
 @accepts_numpy_names
 def all(input: TensorLike, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether all elements are true (nonzero); a bool, whatever the dtype of `input`."""
     x = as_tensor(input)
-    return Tensor(np.asarray(np.all(x.array, axis=all_dims("all", dim, x.ndim), keepdims=keepdim)))
+    return Tensor(np.all(x.array, axis=all_dims("all", dim, x.ndim), keepdims=keepdim))

@@ -191,6 +191,37 @@ def _softplus(z: Array) -> Array:
     return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
 
 
+class ScaledTanh(Function):
+    """The hyperbolic tangent, stretched: y = amplitude * tanh(slope * x).
+
+    Gradient
+        gx = gy * slope * (amplitude - y * y / amplitude)
+    Saves
+        y
+    """
+
+    amplitude: float
+    slope: float
+
+    def forward(self, x: Array) -> Array:
+        y = np.tanh(self.slope * x)
+        y *= self.amplitude
+        self.save_output(y)
+        return y
+
+    def backward(self, gy: Tensor) -> Any:
+        (y,) = self.saved
+        return gy * (self.slope * (self.amplitude - y * y / self.amplitude))
+
+    def backward_kernel(self, gy: Array) -> Any:
+        (y,) = self.saved_arrays
+        gx = y * y
+        gx *= -self.slope / self.amplitude
+        gx += self.slope * self.amplitude
+        gx *= gy
+        return gx
+
+
 # The functions that users call ----------------------------------------------------------------------------------------
 
 
@@ -373,7 +404,7 @@ def scaled_tanh(input: TensorLike, amplitude: float = 1.7159, slope: float = 2 /
     >>> tg.scaled_tanh(tg.tensor([-1e4, 0.0, 1.0]))
     tensor([-1.7159,  0.    ,  1.    ])
     """
-    return amplitude * tanh(slope * as_float(input))
+    return ScaledTanh.apply(as_float(input), amplitude=float(amplitude), slope=float(slope))
 
 
 def tanhshrink(input: TensorLike) -> Tensor:

@@ -4,10 +4,9 @@ import math
 
 import numpy as np
 
-from ..errors import ArgumentError
-from ..kernels.scratch import borrow
-from ..tensor import Array, Tensor
-from .optimizer import Group, Optimizer, Params, State, check_number
+from ..tensor import Array
+from .optimizer import Group, Optimizer, Params, State
+from .rules import average_in, average_in_square, check_betas, check_numbers, count_step, descent_gradient, kept, scratch_like
 
 
 class Adam(Optimizer):
@@ -36,6 +35,10 @@ class Adam(Optimizer):
         Of an L2 penalty, which enters m and v like the gradient; for a decay that does not, see `AdamW`.
     amsgrad : bool
         Never let v shrink, so that steps never grow.
+    maximize : bool
+        Climb instead: use -g for g.
+    decoupled_weight_decay : bool
+        Decay as `AdamW` does.
 
     References
     ----------
@@ -54,9 +57,6 @@ class Adam(Optimizer):
     tensor([  0.9, -99.9])
     """
 
-    # Whether the decay acts on the parameter itself (AdamW) rather than through the gradient.
-    _decoupled = False
-
     def __init__(
         self,
         params: Params,
@@ -65,53 +65,43 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0,
         amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
     ) -> None:
         super().__init__(
-            params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad}
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "amsgrad": amsgrad,
+                "maximize": maximize,
+                "decoupled_weight_decay": decoupled_weight_decay,
+            },
         )
 
     def check_options(self, group: Group) -> None:
-        name = type(self).__name__
-        for option in ("lr", "eps", "weight_decay"):
-            check_number(name, option, group[option])
-        if not isinstance(group["betas"], (tuple, list)) or len(group["betas"]) != 2:
-            raise ArgumentError(f"{name}: betas must be a pair (beta1, beta2), got {group['betas']!r}")
-        for i, beta in enumerate(group["betas"]):
-            check_number(name, f"betas[{i}]", beta, below=1.0)
+        check_numbers(type(self).__name__, group, "lr", "eps", "weight_decay")
+        check_betas(type(self).__name__, group["betas"])
 
     def update(self, parameter: Array, gradient: Array, state: State, group: Group) -> None:
-        lr, weight_decay, eps = float(group["lr"]), float(group["weight_decay"]), float(group["eps"])
         beta1, beta2 = (float(beta) for beta in group["betas"])
-        moments = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") if group["amsgrad"] else ("exp_avg", "exp_avg_sq")
-        for name in moments:
-            if name not in state:
-                state[name] = Tensor(np.zeros_like(parameter))
-        step = state["step"] = int(state.get("step", 0)) + 1
-        scratch = borrow("optimizer product", parameter.shape, parameter.dtype)
-        if weight_decay != 0 and self._decoupled:
-            parameter *= 1 - lr * weight_decay
-        elif weight_decay != 0:
-            decayed = borrow("optimizer gradient", parameter.shape, parameter.dtype)
-            np.multiply(parameter, weight_decay, out=decayed)
-            decayed += gradient
-            gradient = decayed
-        # m += (1 - beta1) (g - m), the same as the formula with one product less
-        first, second = state["exp_avg"].array, state["exp_avg_sq"].array
-        np.subtract(gradient, first, out=scratch)
-        scratch *= 1 - beta1
-        first += scratch
-        second *= beta2
-        np.square(gradient, out=scratch)
-        scratch *= 1 - beta2
-        second += scratch
+        step = count_step(state)
+        gradient = descent_gradient(parameter, gradient, group)
+        first, second = kept(state, "exp_avg", parameter), kept(state, "exp_avg_sq", parameter)
+        average_in(first, gradient, beta1)
+        average_in_square(second, gradient, beta2)
         if group["amsgrad"]:
-            second = np.maximum(state["max_exp_avg_sq"].array, second, out=state["max_exp_avg_sq"].array)
-        np.sqrt(second, out=scratch)
-        scratch /= math.sqrt(1 - beta2**step)
-        scratch += eps
-        np.divide(first, scratch, out=scratch)
-        scratch *= lr / (1 - beta1**step)
-        parameter -= scratch
+            largest = kept(state, "max_exp_avg_sq", parameter)
+            second = np.maximum(largest, second, out=largest)
+        change = np.sqrt(second, out=scratch_like(parameter))
+        change /= math.sqrt(1 - beta2**step)
+        change += float(group["eps"])
+        np.divide(first, change, out=change)
+        change *= float(group["lr"]) / (1 - beta1**step)
+        parameter -= change
 
 
 class AdamW(Adam):
@@ -122,7 +112,7 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    params, lr, betas, eps, amsgrad
+    params, lr, betas, eps, amsgrad, maximize
         As for `Adam`.
     weight_decay : float
         Times lr, the fraction by which each weight shrinks in a step.
@@ -132,8 +122,6 @@ class AdamW(Adam):
     Loshchilov, Hutter 2017, "Decoupled weight decay regularization", algorithm 2.
     """
 
-    _decoupled = True
-
     def __init__(
         self,
         params: Params,
@@ -142,5 +130,9 @@ class AdamW(Adam):
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad)
+        super().__init__(
+            params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, decoupled_weight_decay=True
+        )

@@ -12,18 +12,19 @@ import math
 import numbers
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from itertools import zip_longest
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from ..autograd.mode import enable_grad
 from ..errors import ArgumentError, AutogradError, CheckpointError, ShapeError
-from ..nn.parameter import clear_gradients
+from ..nn.parameter import WithoutValues, clear_gradients
 from ..tensor import Array, Tensor
 
 Group: TypeAlias = dict[str, Any]
 State: TypeAlias = dict[str, Any]
-Params: TypeAlias = Iterable[Tensor] | Iterable[Group]
+Params: TypeAlias = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[Group]
 
 
 class Optimizer:
@@ -33,8 +34,9 @@ class Optimizer:
 
     Parameters
     ----------
-    params : iterable of Tensor, or of dict
-        The parameters; or groups of them, each with ``"params"`` and the options in which it differs.
+    params : iterable of Tensor, of (str, Tensor), or of dict
+        The parameters; or with their names, as ``model.named_parameters()`` gives them, which messages use and which a
+        group keeps as ``"param_names"``; or groups of them, each with ``"params"`` and the options in which it differs.
     defaults : dict
         The options of groups that do not say otherwise.
 
@@ -44,7 +46,9 @@ class Optimizer:
         Each with ``"params"`` and its options, such as ``"lr"``; change an option here to change it from the next step
         on, which is what the schedulers do.
     state : dict of Tensor to dict
-        What is kept for each parameter.
+        What is kept for each parameter: tensors and plain numbers, so that it can be saved without pickle.
+    has_stepped : bool
+        Whether `step` was called.
 
     Raises
     ------
@@ -52,18 +56,21 @@ class Optimizer:
         For an empty list, something that is no leaf tensor, a parameter that appears twice, or an option out of range.
     """
 
+    # What a saved group may lack, as one of an earlier version does; then it stays what it is.
+    _added_options: ClassVar[frozenset[str]] = frozenset(
+        {"maximize", "decoupled_weight_decay", "lr_in_velocity", "param_names"}
+    )
+
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         if isinstance(params, (Tensor, Mapping)) or not isinstance(params, Iterable):
             raise ArgumentError(
                 f"{type(self).__name__}: params must be an iterable of parameters or of groups, got "
                 f"{type(params).__name__}; put it into a list, or pass model.parameters()"
             )
-        if isinstance(params, (set, frozenset)):
-            raise ArgumentError(
-                f"{type(self).__name__}: params is a set, whose order may differ from run to run (the saved state goes by "
-                "order); pass a list"
-            )
+        self._refuse_set(params)
         self.defaults = defaults
+        # Whether there was a step yet, which the schedulers ask: a rate that was never used was scheduled too early.
+        self.has_stepped = False
         self.state: defaultdict[Tensor, State] = defaultdict(dict)
         self.param_groups: list[Group] = []
         given: list[Any] = list(params)
@@ -127,6 +134,7 @@ class Optimizer:
                     )
                 self.update(parameter.array, gradient, self.state[parameter], group)
                 parameter._wrote(writer)
+        self.has_stepped = True
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -140,6 +148,11 @@ class Optimizer:
         ----------
         param_group : dict
             ``"params"`` and the options that differ from the defaults.
+
+        Raises
+        ------
+        ArgumentError
+            As for the optimizer itself; then the group is not added.
         """
         if not isinstance(param_group, dict) or "params" not in param_group:
             raise ArgumentError(
@@ -147,27 +160,41 @@ class Optimizer:
                 "single parameters cannot be mixed in one list"
             )
         params = param_group["params"]
+        self._refuse_set(params)
         params = [params] if isinstance(params, Tensor) else list(params)
         group = {**self.defaults, **param_group, "params": params}
+        labels = [f"parameter {i}" for i in range(len(params))]
+        if params and all(isinstance(pair, tuple) and len(pair) == 2 for pair in params):
+            group["param_names"], group["params"] = ([pair[i] for pair in params] for i in (0, 1))
+            labels = [f"parameter {i} {name!r}" for i, name in enumerate(group["param_names"])]
         taken = {id(p) for other in self.param_groups for p in other["params"]}
-        for i, parameter in enumerate(params):
-            self._check_parameter(i, parameter, taken)
+        for label, parameter in zip(labels, group["params"], strict=True):
+            self._check_parameter(label, parameter, taken)
             taken.add(id(parameter))
         self.check_options(group)
         self.param_groups.append(group)
 
-    def _check_parameter(self, i: int, parameter: Any, taken: set[int]) -> None:
+    def _refuse_set(self, params: Any) -> None:
+        if isinstance(params, (set, frozenset)):
+            raise ArgumentError(
+                f"{type(self).__name__}: params is a set, whose order may differ from run to run (the saved state goes by "
+                "order); pass a list"
+            )
+
+    def _check_parameter(self, label: str, parameter: Any, taken: set[int]) -> None:
         name = type(self).__name__
         if not isinstance(parameter, Tensor):
-            raise ArgumentError(f"{name}: parameter {i} must be a Tensor, got {type(parameter).__name__}")
+            raise ArgumentError(f"{name}: {label} must be a Tensor, got {type(parameter).__name__}")
+        if isinstance(parameter, WithoutValues):
+            raise parameter.not_ready()
         if not parameter.is_leaf:
             raise ArgumentError(
-                f"{name}: parameter {i} is {parameter._described()}, no leaf: it would be computed anew in each pass; pass "
+                f"{name}: {label} is {parameter._described()}, no leaf: it would be computed anew in each pass; pass "
                 "the tensors that it is computed from, or detach() it"
             )
         if id(parameter) in taken:
             raise ArgumentError(
-                f"{name}: parameter {i} ({parameter._described()} of shape {parameter.shape}) appears twice and would be "
+                f"{name}: {label} ({parameter._described()} of shape {parameter.shape}) appears twice and would be "
                 "updated twice in each step; list it once, in one group"
             )
 
@@ -214,7 +241,7 @@ class Optimizer:
         }
         self.state = defaultdict(dict, state)
         self.param_groups = [
-            {**saved, "params": group["params"]}
+            {**{name: group[name] for name in self._added_options & set(group)}, **saved, "params": group["params"]}
             for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=True)
         ]
 
@@ -239,10 +266,14 @@ class Optimizer:
         if ours != saved:
             return [f"the groups here have {ours} parameters, those given {saved}"]
         problems = []
-        for i, group in enumerate(state_dict["param_groups"]):
-            absent = sorted(set(self.defaults) - set(group))
+        for i, (own, group) in enumerate(zip(self.param_groups, state_dict["param_groups"], strict=True)):
+            absent = sorted(set(self.defaults) - set(group) - self._added_options)
             if absent:
                 problems.append(f"group {i} lacks the options {', '.join(absent)}")
+            if "param_names" in own and "param_names" in group:
+                for ours_here, given in zip_longest(own["param_names"], group["param_names"]):
+                    if ours_here != given:
+                        problems.append(f"group {i} has the parameter {ours_here!r} here, {given!r} in the state")
         parameters = self._numbered(state_dict)
         for number, kept in state_dict["state"].items():
             if number not in parameters:

@@ -4,8 +4,9 @@ import numpy as np
 
 from ..errors import ArgumentError
 from ..kernels.scratch import borrow
-from ..tensor import Array, Tensor
-from .optimizer import Group, Optimizer, Params, State, check_number
+from ..tensor import Array
+from .optimizer import Group, Optimizer, Params, State
+from .rules import check_numbers, descent_gradient, kept, scratch_like
 
 
 class SGD(Optimizer):
@@ -17,8 +18,14 @@ class SGD(Optimizer):
         v <- momentum v + (1 - dampening) g
         w <- w - lr v                       (with nesterov: w - lr (g + momentum v); without momentum: w - lr g)
 
-    The learning rate multiplies the velocity, so a change of it acts at once. (In Sutskever et al. it is inside the
-    velocity: v <- momentum v - lr g; the two are the same while lr stays the same.)
+    The learning rate multiplies the velocity, so a change of it acts at once. In AlexNet's paper, Sutskever et al. and
+    Caffe it is inside, which `lr_in_velocity` gives:
+
+        v <- momentum v + (1 - dampening) lr g
+        w <- w - v                          (with nesterov: w - (lr g + momentum v))
+
+    (The papers write -v for v.) There a change of lr acts on later gradients only, and the velocity keeps the larger steps
+    of before for some 1 / (1 - momentum) steps; while lr stays the same, the two are the same.
 
     Parameters
     ----------
@@ -34,10 +41,15 @@ class SGD(Optimizer):
         Of an L2 penalty of weight_decay / 2 times the sum of w^2 on the loss.
     nesterov : bool
         Look ahead by one step of the velocity; needs a momentum and no dampening.
+    maximize : bool
+        Climb instead: use -g for g.
+    lr_in_velocity : bool
+        Not in PyTorch: the form of Caffe and of AlexNet's paper, see above.
 
     References
     ----------
     Polyak 1964, "Some methods of speeding up the convergence of iteration methods".
+    Krizhevsky, Sutskever, Hinton 2012, section 5 (with lr in the velocity).
     Sutskever, Martens, Dahl, Hinton 2013, "On the importance of initialization and momentum in deep learning".
 
     Examples
@@ -60,6 +72,9 @@ class SGD(Optimizer):
         dampening: float = 0,
         weight_decay: float = 0,
         nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        lr_in_velocity: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -69,38 +84,50 @@ class SGD(Optimizer):
                 "dampening": dampening,
                 "weight_decay": weight_decay,
                 "nesterov": nesterov,
+                "maximize": maximize,
+                "lr_in_velocity": lr_in_velocity,
             },
         )
 
     def check_options(self, group: Group) -> None:
-        for name in ("lr", "momentum", "dampening", "weight_decay"):
-            check_number("SGD", name, group[name])
-        if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
-            raise ArgumentError(
-                f"SGD: nesterov=True needs a momentum and no dampening, got momentum={group['momentum']} and "
-                f"dampening={group['dampening']}"
-            )
+        check_numbers("SGD", group, "lr", "momentum", "dampening", "weight_decay")
+        check_momentum("SGD", group)
 
     def update(self, parameter: Array, gradient: Array, state: State, group: Group) -> None:
-        lr, momentum, dampening = float(group["lr"]), float(group["momentum"]), float(group["dampening"])
-        scaled = borrow("optimizer product", parameter.shape, parameter.dtype)
-        if group["weight_decay"] != 0:
-            decayed = borrow("optimizer gradient", parameter.shape, parameter.dtype)
-            np.multiply(parameter, float(group["weight_decay"]), out=decayed)
-            decayed += gradient
-            gradient = decayed
-        direction = gradient
-        if momentum != 0:
-            if "momentum_buffer" not in state:
-                state["momentum_buffer"] = Tensor(gradient.astype(parameter.dtype))
-                velocity = state["momentum_buffer"].array
-            else:
-                velocity = state["momentum_buffer"].array
-                velocity *= momentum
-                velocity += np.multiply(gradient, 1 - dampening, out=scaled) if dampening != 0 else gradient
-            direction = velocity
-            if group["nesterov"]:
-                np.multiply(velocity, momentum, out=scaled)
-                scaled += gradient
-                direction = scaled
-        parameter -= np.multiply(direction, lr, out=scaled)
+        gradient = descent_gradient(parameter, gradient, group)
+        if group["lr_in_velocity"]:
+            scaled = borrow("optimizer gradient", parameter.shape, parameter.dtype)
+            np.multiply(gradient, float(group["lr"]), out=scaled)
+            parameter -= momentum_direction(parameter, scaled, state, group)
+        else:
+            direction = momentum_direction(parameter, gradient, state, group)
+            parameter -= np.multiply(direction, float(group["lr"]), out=scratch_like(parameter))
+
+
+def momentum_direction(parameter: Array, gradient: Array, state: State, group: Group) -> Array:
+    """Take a gradient into the velocity, and give the direction in which the parameter goes down."""
+    momentum, dampening = float(group["momentum"]), float(group.get("dampening", 0))
+    if momentum == 0:
+        return gradient
+    is_first = "momentum_buffer" not in state
+    velocity = kept(state, "momentum_buffer", parameter)
+    if is_first:
+        velocity += gradient
+    else:
+        velocity *= momentum
+        velocity += gradient if dampening == 0 else np.multiply(gradient, 1 - dampening, out=scratch_like(parameter))
+    if not group["nesterov"]:
+        return velocity
+    ahead = np.multiply(velocity, momentum, out=scratch_like(parameter))
+    ahead += gradient
+    return ahead
+
+
+def check_momentum(optimizer: str, group: Group) -> None:
+    """Refuse a Nesterov step without a velocity to look ahead by."""
+    dampening = group.get("dampening", 0)
+    if group["nesterov"] and (group["momentum"] == 0 or dampening != 0):
+        raise ArgumentError(
+            f"{optimizer}: nesterov=True needs a momentum and no dampening, got momentum={group['momentum']} and "
+            f"dampening={dampening}"
+        )

@@ -1,4 +1,4 @@
-"""How a training went, as a picture: the loss of every step, and the error on held-out data after each epoch.
+"""How a training went, as a picture: the loss of every step, and what was measured on held-out data after each epoch.
 
 Drawn by matplotlib (the extra "plot") as SVG. Its text stays text and its dark parts take the colour of the text around
 them, so that one picture fits a light page, a dark page and a file of its own.
@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from ..data.files import atomic_write
 from ..errors import ArgumentError, MissingExtraError
-from .fit import SMOOTHING, History
+from .history import History
+from .progress import SMOOTHING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 # matplotlib has no "colour of the surrounding text". It gets an ink that nothing else has, and the SVG gets the word.
 _INK = "#010203"
 _LOSS, _ERROR = "#3b82f6", "#f97316"
+_METRICS = ("#10b981", "#a855f7", "#eab308", "#ec4899")
 
 # Any: matplotlib types the names of its settings one by one.
 _STYLE: Any = {
@@ -55,7 +57,8 @@ def curves_svg(history: History) -> str:
     Returns
     -------
     str
-        An SVG document: the loss on the left and, if it was measured, the error on held-out data on the right.
+        An SVG document: the loss on the left; if they were measured, the error on held-out data beside it, with the best
+        epoch encircled, and on the right the other metrics, such as accuracies.
 
     Raises
     ------
@@ -72,12 +75,16 @@ def curves_svg(history: History) -> str:
     if not history.losses:
         raise ArgumentError("curves_svg: the history has no step, so there is no curve to draw")
     errors = [(number, epoch.val_error) for number, epoch in enumerate(history.epochs, 1) if epoch.val_error is not None]
+    metrics = list(dict.fromkeys(name for epoch in history.epochs for name in epoch.metrics))
+    widths = [3, *([2] if errors else []), *([2] if metrics else [])]
     with rc_context(_STYLE):
-        figure = Figure(figsize=(9, 3.2), layout="constrained")
-        axes = figure.subplots(1, 2 if errors else 1, squeeze=False, width_ratios=(3, 2) if errors else None)[0]
+        figure = Figure(figsize=(9 if len(widths) < 3 else 12, 3.2), layout="constrained")
+        axes = figure.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0]
         _draw_loss(axes[0], history)
         if errors:
             _draw_error(axes[1], errors)
+        if metrics:
+            _draw_metrics(axes[-1], history, metrics)
         buffer = io.StringIO()
         # Without metadata: a date would make each file another one.
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
@@ -112,8 +119,12 @@ def _draw_loss(axes: "Axes", history: History) -> None:
     axes.plot(steps, history.losses, color=_LOSS, alpha=0.3, linewidth=0.7, label="each step's batch")
     width = max(1, min(SMOOTHING, len(steps) // 20))
     axes.plot(steps, moving_average(history.losses, width), color=_LOSS, linewidth=2.0, label=f"mean of {width} steps")
-    for end in np.cumsum([epoch.steps for epoch in history.epochs])[:-1]:
+    ends = np.cumsum([epoch.steps for epoch in history.epochs])
+    for end in ends[:-1]:
         axes.axvline(end + 0.5, color=_INK, alpha=0.4, linewidth=0.8, linestyle=":")
+    held_out = [(end, epoch.val_loss) for end, epoch in zip(ends, history.epochs, strict=True) if epoch.val_loss is not None]
+    if held_out:
+        axes.plot(*zip(*held_out, strict=True), color=_ERROR, linewidth=1.2, marker="o", markersize=4, label="held-out")
     axes.set(title="Training loss (nats, log scale)", xlabel="step", yscale="log", xlim=(0, len(steps) + 1))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.grid(axis="y")
@@ -126,7 +137,26 @@ def _draw_error(axes: "Axes", errors: list[tuple[int, float]]) -> None:
     axes.plot(numbers, percents, color=_ERROR, linewidth=1.8, marker="o", markersize=5)
     for number, percent in zip(numbers, percents, strict=True):
         axes.annotate(f"{percent:.2f}", (number, percent), (4, 5), textcoords="offset points")
-    axes.set(title="Error on held-out digits (%)", xlabel="epoch", ylim=(0, 1.25 * max(*percents, 0.1)))
+    best = int(np.argmin(percents))
+    axes.plot(numbers[best], percents[best], marker="o", markersize=11, markerfacecolor="none", color=_ERROR)
+    axes.set(title="Error on held-out data (%)", ylim=(0, 1.25 * max(*percents, 0.1)))
+    _by_epoch(axes, numbers)
+
+
+def _draw_metrics(axes: "Axes", history: History, names: list[str]) -> None:
+    """A line for each other metric."""
+    numbers = list(range(1, len(history.epochs) + 1))
+    for i, name in enumerate(names):
+        values = [epoch.metrics.get(name, np.nan) for epoch in history.epochs]
+        axes.plot(numbers, values, color=_METRICS[i % len(_METRICS)], linewidth=1.8, marker="o", markersize=4, label=name)
+    axes.set(title="Measured on held-out data")
+    axes.legend(loc="best")
+    _by_epoch(axes, numbers)
+
+
+def _by_epoch(axes: "Axes", numbers: list[int]) -> None:
+    """Label the horizontal axis with the epochs, not too many of them."""
+    axes.set_xlabel("epoch")
     axes.set_xlim(numbers[0] - 0.5, numbers[-1] + 0.5)
     axes.set_xticks(numbers if len(numbers) <= 12 else numbers[:: len(numbers) // 6])
     axes.grid(axis="y")

@@ -1,95 +1,34 @@
-"""The training loop: a few lines that matter, and around them what a user sees and keeps.
+"""The training loop, as one function: `fit`.
 
-One step is: forward, loss, backward, update. `_step` has just that. The rest of this file counts, shows a progress bar,
-measures on held-out data after each epoch, and sees to it that Ctrl-C costs nothing that was learned.
+One step is: forward, loss, backward, update (`update.py`). Around it (`training.py`) are the epochs, the measuring on held-out
+data, and the checkpoints from which a training that was killed goes on as if nothing had happened. This file checks what was
+asked for and puts the parts together.
 """
 
+import contextlib
 import math
-import sys
-import time
-from collections.abc import Callable, Sized
-from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Protocol
-
-import numpy as np
-from tqdm import tqdm
+import os
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
 
 from .. import ops
-from ..errors import ArgumentError, DataError, TrainingError
+from ..errors import ArgumentError, DataError
 from ..nn import Module
 from ..optim import Optimizer
-from ..tensor import Tensor
-from .evaluate import Batches, Loss, evaluate
+from .callbacks import Callback
+from .evaluate import Batches, Loss, Metric, Predict
+from .folder import LOG, begin_folder, checkpoint_to_resume, remove_fragments
+from .history import History
+from .interrupt import CtrlC
+from .log import JSONLines
+from .progress import Progress
+from .run import Best, EarlyStopping, Run
+from .training import Measuring, Saving, SizedBatches, Training
+from .update import Average, Scheduler, Updater, wants_metric
 
-SMOOTHING = 50
-"""The loss of single batches jumps about; what is shown beside it is the mean over this many steps."""
-
-
-class SizedBatches(Batches, Sized, Protocol):
-    """Batches whose number is known, as those of a `DataLoader`."""
-
-
-class Scheduler(Protocol):
-    """What is asked of a learning-rate schedule."""
-
-    def step(self) -> None:
-        """Set the optimizer's learning rate for the next step."""
-        ...
-
-
-@dataclass
-class Epoch:
-    """One pass over the training data, summed up.
-
-    Attributes
-    ----------
-    loss : float
-        The mean over its samples, each taken when the model saw it.
-    steps, images : int
-        How many updates it made, and how many samples it saw.
-    seconds : float
-        How long it trained; measuring on the held-out data is not counted.
-    val_loss, val_error : float or None
-        Measured after it on the held-out data; None without such data.
-    """
-
-    loss: float = 0.0
-    steps: int = 0
-    images: int = 0
-    seconds: float = 0.0
-    val_loss: float | None = None
-    val_error: float | None = None
-
-    def __str__(self) -> str:
-        held_out = "" if self.val_error is None else f", held-out loss {self.val_loss:.4f}, error {100 * self.val_error:.2f} %"
-        return f"loss {self.loss:.4f}{held_out}, {self.seconds:.1f} s"
-
-
-@dataclass
-class History:
-    """How a training went, as plain data (`dataclasses.asdict` gives dicts and lists).
-
-    Attributes
-    ----------
-    losses : list of float
-        The loss of each step's batch, before the step.
-    epochs : list of Epoch
-        The epochs that were completed.
-    """
-
-    losses: list[float] = field(default_factory=list)
-    epochs: list[Epoch] = field(default_factory=list)
-
-    @property
-    def seconds(self) -> float:
-        """How long the completed epochs trained."""
-        return sum(epoch.seconds for epoch in self.epochs)
-
-    @property
-    def images_per_second(self) -> float:
-        """Training samples a second over the completed epochs; nan before the first is."""
-        return sum(epoch.images for epoch in self.epochs) / self.seconds if self.epochs else math.nan
+StrPath = str | os.PathLike[str]
 
 
 def fit(
@@ -99,9 +38,26 @@ def fit(
     *,
     epochs: int,
     optimizer: Optimizer,
-    scheduler: Scheduler | None = None,
+    scheduler: Scheduler | Sequence[Scheduler] | None = None,
+    scheduler_every: Literal["batch", "epoch"] = "batch",
     loss: Loss = ops.cross_entropy,
-    checkpoint: Callable[[History], object] | None = None,
+    predict: Predict = "argmax",
+    metrics: Mapping[str, Metric] | None = None,
+    monitor: str | None = None,
+    mode: Literal["min", "max"] = "min",
+    early_stopping: EarlyStopping | None = None,
+    accumulate: int = 1,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    ema: Average | None = None,
+    checkpoint: StrPath | None = None,
+    every: int | None = None,
+    every_seconds: float | None = None,
+    resume: StrPath | None = None,
+    about: Mapping[str, Any] | None = None,
+    log: StrPath | None = None,
+    log_every: int = 1,
+    callbacks: Sequence[Callback] = (),
     progress: bool = True,
 ) -> History:
     """Train a classifier.
@@ -115,15 +71,48 @@ def fit(
     val : iterable of (inputs, targets), optional
         Held-out batches to measure on after each epoch.
     epochs : int
-        How many passes over the training data.
+        How many passes over the training data, those before a resumption included.
     optimizer : Optimizer
         Holds the model's parameters.
-    scheduler : object with ``step()``, optional
-        Stepped after every batch, as one-cycle and cosine schedules of a few epochs need it.
+    scheduler : object with ``step()``, or several, optional
+        Schedules of the learning rate. One whose ``step`` takes ``metrics``, such as `ReduceLROnPlateau`, is given the
+        monitored value after each epoch.
+    scheduler_every : {"batch", "epoch"}
+        When the other ones are stepped: after every update, as one-cycle schedules and those of a few epochs need it, or
+        after every epoch.
     loss : callable
-        ``loss(scores, targets)``, the mean over a batch.
-    checkpoint : callable, optional
-        Called with the history after each epoch, and when Ctrl-C stops the training.
+        ``loss(scores, targets)``, the mean over a batch; a function or a module.
+    predict, metrics
+        How the outputs tell the class, see `evaluate`; and what else to measure on `val`: functions of an `Evaluation` by
+        name, such as ``{"top5": lambda result: result.top_k(5)}``.
+    monitor : str, optional
+        The value that tells the best epoch: ``"loss"``, ``"val_loss"``, ``"val_error"`` or one of `metrics`; by default the
+        error if there is `val`, or else the loss.
+    mode : {"min", "max"}
+        Whether small monitored values are good.
+    early_stopping : EarlyStopping, optional
+        Stop when that value gets no better.
+    accumulate : int
+        How many batches make one update: their gradients add up to that of one large batch.
+    clip_norm, clip_value : float, optional
+        The largest norm of all gradients together; the largest absolute value of each.
+    ema : AveragedModel, optional
+        An average of the weights. It is told of each update, and measured on `val` in the model's place.
+    checkpoint : path-like, optional
+        A folder for ``last.safetensors``, from which the training can be resumed, ``best.safetensors`` and ``log.jsonl``.
+    every, every_seconds : int, float, optional
+        Besides after each epoch, save after so many updates, or so many seconds after the last time.
+    resume : path-like, optional
+        Go on from this checkpoint or folder. Everything else has to be as it was; then the result is, bit by bit, that of a
+        training without the interruption. If it is the folder of `checkpoint` and nothing was saved in it yet, begin.
+    about : mapping, optional
+        What the checkpoints say: ``arguments``, ``normalization`` and ``seed`` of `CheckpointInfo`.
+    log : path-like, optional
+        Where to write a line of JSON for each step and epoch; by default ``log.jsonl`` in the folder of `checkpoint`.
+    log_every : int
+        Write a line for every so many steps only.
+    callbacks : sequence of Callback
+        Called at certain moments, see `Callback`.
     progress : bool
         Show a progress bar on stderr, and a line for each epoch on stdout.
 
@@ -134,109 +123,130 @@ def fit(
     Raises
     ------
     KeyboardInterrupt
-        On Ctrl-C, after `checkpoint` was called; its message says how far the training was.
+        On Ctrl-C; its message says how far the training was. With `checkpoint`, the step is completed and saved first (a
+        second Ctrl-C stops at once).
     TrainingError
-        If the loss is not finite any more.
+        If the loss, or the norm of the gradients, is not finite any more; the weights are those before the step.
+    CheckpointError
+        If the checkpoint to resume is missing, truncated or of another training; model and optimizer are as before.
     ArgumentError, DataError
-        If `epochs` is less than 1, or `train` has no batch.
+        If an argument is out of its range, `checkpoint` holds another training, or `train` has no batch.
+
+    Examples
+    --------
+    A training of six epochs that is cut in two:
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from tinygrad_cnn import data, nn, optim, random
+    >>> _ = random.manual_seed(0)
+    >>> rows = data.TensorDataset(np.eye(4, dtype=np.float32), np.arange(4))
+    >>> net, folder = nn.Linear(4, 4), tempfile.mkdtemp()
+    >>> options = {"optimizer": optim.SGD(net.parameters(), lr=1.0), "checkpoint": folder, "resume": folder, "progress": False}
+    >>> for epochs in (2, 6):
+    ...     history = fit(net, data.DataLoader(rows, 2), epochs=epochs, **options)
+    >>> len(history.epochs), history.losses[-1] < history.losses[0]
+    (6, True)
     """
-    if epochs < 1:
-        raise ArgumentError(f"fit: epochs must be 1 or more, got {epochs}")
+    if epochs < 1 or accumulate < 1 or log_every < 1:
+        raise ArgumentError(
+            f"fit: epochs must be 1 or more, got {epochs}; so must accumulate and log_every, got {accumulate} and {log_every}"
+        )
     if not len(train):
         raise DataError("fit: the training data has no batch: there is nothing to learn from")
-    history = History()
-    with _Progress(epochs, len(train), shown=progress) as bar:
-        try:
-            for _ in range(epochs):
-                epoch = _train_epoch(model, train, optimizer, scheduler, loss, history, bar)
-                if val is not None:
-                    result = evaluate(model, val, loss=loss)
-                    epoch.val_loss, epoch.val_error = result.loss, result.error
-                history.epochs.append(epoch)
-                bar.epoch_done(epoch)
-                if checkpoint is not None:
-                    checkpoint(history)
-        except KeyboardInterrupt:
-            if checkpoint is not None:
-                checkpoint(history)
-            done = f"{len(history.losses)} of {epochs * len(train)} steps, {len(history.epochs)} of {epochs} epochs complete"
-            raise KeyboardInterrupt(done) from None
-    return history
-
-
-def _train_epoch(
-    model: Module,
-    train: SizedBatches,
-    optimizer: Optimizer,
-    scheduler: Scheduler | None,
-    loss: Loss,
-    history: History,
-    bar: "_Progress",
-) -> Epoch:
-    """Take one step for each batch."""
-    model.train()
-    epoch = Epoch()
-    start = time.perf_counter()
-    for inputs, targets in train:
-        value = _step(model, inputs, targets, optimizer, loss)
-        if scheduler is not None:
-            scheduler.step()
-        history.losses.append(value)
-        epoch.loss += value * len(targets)
-        epoch.steps += 1
-        epoch.images += len(targets)
-        bar.step_done(history.losses, epoch.images / (time.perf_counter() - start))
-    epoch.loss /= epoch.images
-    epoch.seconds = time.perf_counter() - start
-    return epoch
-
-
-@np.errstate(over="ignore", invalid="ignore")  # what overflows is seen in the loss, of this step or the next
-def _step(model: Module, inputs: Tensor, targets: Tensor, optimizer: Optimizer, loss: Loss) -> float:
-    """Learn from one batch; return its loss before that."""
-    optimizer.zero_grad()
-    batch_loss = loss(model(inputs), targets)
-    value = float(batch_loss)
-    if not math.isfinite(value):
-        # Before the update: one step on a gradient of nan would make every weight nan.
-        raise TrainingError(f"the loss became {value}, training stopped: lower the learning rate, or look for nan in the data")
-    batch_loss.backward()
-    optimizer.step()
-    return value
-
-
-class _Progress:
-    """The bar: how far, the loss, images a second, the time left; and a line for each finished epoch."""
-
-    def __init__(self, epochs: int, steps: int, shown: bool) -> None:
-        self._epochs, self._steps = epochs, steps
-        self._bar = tqdm(
-            total=epochs * steps,
-            disable=not shown,
-            desc=f"epoch 1/{epochs}",
-            bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed}, {remaining} left{postfix}",
-            # Into a file or a CI log, the bar is a line each time it moves: let it move rarely.
-            mininterval=0.1 if sys.stderr.isatty() else 10,
-            dynamic_ncols=True,
+    saving = _saving(checkpoint, every, every_seconds, about, train)
+    by_update, by_epoch = _schedules(scheduler, scheduler_every)
+    measuring = Measuring(val, loss, predict, metrics or {})
+    best = _best(monitor, mode, early_stopping, measuring)
+    updater = Updater(model, optimizer, loss, by_update, clip_norm, clip_value, ema)
+    run = Run(model, optimizer, epochs, math.ceil(len(train) / accumulate), best)
+    with contextlib.ExitStack() as stack:
+        ctrl_c = stack.enter_context(CtrlC()) if saving.folder is not None else CtrlC()
+        training = Training(
+            run, train, updater, by_epoch, measuring, saving, accumulate, early_stopping, callbacks, None, log_every, ctrl_c
         )
+        _load_or_begin(training, None if resume is None else Path(resume))
+        if log is not None or saving.folder is not None:
+            path = Path(log) if log is not None else Path(saving.folder or ".", LOG)
+            training.log = stack.enter_context(contextlib.closing(JSONLines(path, run.log_position)))
+        bar = stack.enter_context(Progress(epochs, run.steps_per_epoch, run.step, shown=progress))
+        _go(training, bar)
+    return run.history
 
-    def __enter__(self) -> "_Progress":
-        return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._bar.close()
+def _go(training: Training, bar: Progress) -> None:
+    """Train, with the callbacks' first and last moments, and say how far it was if Ctrl-C stops it."""
+    run = training.run
+    for callback in training.callbacks:
+        callback.on_fit_begin(run)
+    try:
+        training.go(bar)
+    except KeyboardInterrupt:
+        steps = f"{run.step} of {run.epochs * run.steps_per_epoch} steps"
+        raise KeyboardInterrupt(f"{steps}, {len(run.history.epochs)} of {run.epochs} epochs complete") from None
+    finally:
+        for callback in training.callbacks:
+            callback.on_fit_end(run)
 
-    def step_done(self, losses: list[float], rate: float) -> None:
-        """Move by one step; `rate` is in images a second."""
-        recent = losses[-SMOOTHING:]
-        self._bar.set_postfix_str(f"loss {sum(recent) / len(recent):.4f}, {rate:,.0f} images/s", refresh=False)
-        self._bar.set_description_str(f"epoch {(len(losses) - 1) // self._steps + 1}/{self._epochs}", refresh=False)
-        self._bar.update()
 
-    def epoch_done(self, epoch: Epoch) -> None:
-        """Write the epoch's line above the bar."""
-        if not self._bar.disable:
-            number = self._bar.n // self._steps
-            self._bar.write(f"epoch {number}/{self._epochs}: {epoch}")
+def _load_or_begin(training: Training, resume: Path | None) -> None:
+    """Bring the training to where it was, or make the folder of a new one."""
+    folder = training.saving.folder
+    file = None if resume is None else checkpoint_to_resume(resume, folder)
+    if file is not None:
+        training.load(file)
+    if folder is not None:
+        # A training may be resumed from elsewhere into a new folder, but not into that of a third one.
+        if file is None or file.parent.resolve() != folder.resolve():
+            begin_folder(folder)
+        remove_fragments(folder)
+
+
+def _saving(
+    checkpoint: StrPath | None,
+    every: int | None,
+    every_seconds: float | None,
+    about: Mapping[str, Any] | None,
+    train: SizedBatches,
+) -> Saving:
+    asked = every is not None or every_seconds is not None
+    if asked and checkpoint is None:
+        raise ArgumentError("fit: every= and every_seconds= say how often to save, but not where: give checkpoint=, a folder")
+    if (every is not None and every < 1) or (every_seconds is not None and not every_seconds > 0):
+        raise ArgumentError(
+            f"fit: every is a number of steps, 1 or more, and every_seconds a time above 0; got {every} and {every_seconds}"
+        )
+    if asked and not hasattr(train, "load_state_dict"):
+        raise ArgumentError(
+            "fit: to save in the middle of an epoch, the training data has to know its position, with state_dict and "
+            f"load_state_dict, which {type(train).__name__} has not: use a DataLoader, or save after each epoch only"
+        )
+    return Saving(None if checkpoint is None else Path(checkpoint), every, every_seconds, dict(about or {}))
+
+
+def _schedules(
+    scheduler: Scheduler | Sequence[Scheduler] | None, scheduler_every: str
+) -> tuple[list[Scheduler], list[Scheduler]]:
+    """The schedules that are stepped after each update, and those after each epoch."""
+    if scheduler_every not in ("batch", "epoch"):
+        raise ArgumentError(f"fit: scheduler_every must be 'batch' or 'epoch', got {scheduler_every!r}")
+    given = [] if scheduler is None else [scheduler] if isinstance(scheduler, Scheduler) else list(scheduler)
+    by_update = [one for one in given if scheduler_every == "batch" and not wants_metric(one)]
+    return by_update, [one for one in given if one not in by_update]
+
+
+def _best(
+    monitor: str | None, mode: Literal["min", "max"], early_stopping: EarlyStopping | None, measuring: Measuring
+) -> Best:
+    if mode not in ("min", "max"):
+        raise ArgumentError(f"fit: mode must be 'min' or 'max', got {mode!r}")
+    if measuring.metrics and measuring.val is None:
+        raise ArgumentError(f"fit: {', '.join(measuring.metrics)} cannot be measured without held-out data: give val=")
+    known = ["loss", *(["val_loss", "val_error"] if measuring.val is not None else []), *measuring.metrics]
+    if monitor is not None and monitor not in known:
+        near = get_close_matches(monitor, known, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        without = "" if measuring.val is not None else ", because there is no val="
+        raise ArgumentError(f"fit: nothing called {monitor!r} is measured: {hint}there is {', '.join(known)}{without}")
+    name = monitor or ("loss" if measuring.val is None else "val_error")
+    return Best(name, mode, 0.0 if early_stopping is None else early_stopping.min_delta)

@@ -1,4 +1,4 @@
-"""What is measured on a classifier: the error, and which classes are taken for which.
+"""What is measured on a classifier: the error, how near it was, and which classes are taken for which.
 
 Plain functions on arrays of class numbers. `evaluate` makes those arrays from a model and a data set.
 """
@@ -41,6 +41,44 @@ def accuracy(targets: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
     return 1 - error_rate(targets, predicted)
 
 
+def top_k_accuracy(targets: npt.ArrayLike, scores: npt.ArrayLike, k: int) -> float:
+    """The share of samples whose target is among the k classes of the largest scores; ImageNet's "top-5" has k = 5.
+
+    Of equal scores, the lower class number comes first, as in `argmax`.
+
+    Parameters
+    ----------
+    targets : array_like of int, shape (n,)
+    scores : array_like, shape (n, classes)
+        Or probabilities: only their order counts.
+    k : int
+        From 1 to the number of classes.
+
+    Returns
+    -------
+    float
+        Between 0 and 1; nan without samples.
+
+    Raises
+    ------
+    ArgumentError, ShapeError
+        If `k` is out of range, or there is not a row of scores for each target.
+
+    Examples
+    --------
+    >>> top_k_accuracy([0, 1, 2], [[0.5, 0.3, 0.2], [0.6, 0.3, 0.1], [0.6, 0.3, 0.1]], k=2)
+    0.6666666666666666
+    """
+    table = np.asarray(scores)
+    labels = np.asarray(targets)
+    if table.ndim != 2 or labels.shape != table.shape[:1]:
+        raise ShapeError(f"top_k_accuracy: expected targets (n,) and scores (n, classes), got {labels.shape} and {table.shape}")
+    if not 1 <= k <= table.shape[1]:
+        raise ArgumentError(f"top_k_accuracy: k must be from 1 to the {table.shape[1]} classes, got {k}")
+    order = np.argsort(-table, axis=1, kind="stable")[:, :k]
+    return float((order == labels[:, None]).any(axis=1).mean()) if labels.size else float("nan")
+
+
 @dataclass(frozen=True)
 class Confusion:
     """How often each class was taken for each other.
@@ -59,6 +97,8 @@ class Confusion:
     true \\ predicted  cat  dog   recall
                   cat    1    1   50.0 %
                   dog    .    2  100.0 %
+    >>> confusion.precision.round(3), confusion.f1.round(3)
+    (array([1.   , 0.667]), array([0.667, 0.8  ]))
     """
 
     counts: Labels
@@ -94,8 +134,17 @@ class Confusion:
     @property
     def recall(self) -> npt.NDArray[np.float64]:
         """For each class, the share of its samples that were predicted to be of it; nan for a class without samples."""
-        totals = self.counts.sum(axis=1)
-        return np.divide(np.diag(self.counts), totals, out=np.full(len(totals), np.nan), where=totals > 0)
+        return _shares(np.diag(self.counts), self.counts.sum(axis=1))
+
+    @property
+    def precision(self) -> npt.NDArray[np.float64]:
+        """For each class, the share of right ones among the predictions of it; nan for a class never predicted."""
+        return _shares(np.diag(self.counts), self.counts.sum(axis=0))
+
+    @property
+    def f1(self) -> npt.NDArray[np.float64]:
+        """For each class, the harmonic mean of precision and recall, 2 right / (samples + predictions); nan without any."""
+        return _shares(2 * np.diag(self.counts), self.counts.sum(axis=0) + self.counts.sum(axis=1))
 
     def table(self) -> str:
         """Lay the counts out as text: a row for each true class, with its recall; a dot stands for zero."""
@@ -107,6 +156,11 @@ class Confusion:
             share = "-" if np.isnan(recall) else f"{recall:.1%}".replace("%", " %")
             lines.append(f"{name:>{len(corner)}}{''.join(f' {text:>{width}}' for text in row)}  {share:>7}")
         return "\n".join(lines)
+
+
+def _shares(parts: Labels, totals: Labels) -> npt.NDArray[np.float64]:
+    """Each part of its total; nan of a total of 0."""
+    return np.divide(parts, totals, out=np.full(len(totals), np.nan), where=totals > 0)
 
 
 def _labels(targets: npt.ArrayLike, predicted: npt.ArrayLike) -> tuple[Labels, Labels]:

@@ -112,7 +112,7 @@ _SMOOTH: list[Case] = [
     _unary(smooth.Softplus, "threshold", lambda x: ops.softplus(x, beta=2.0, threshold=1.0),
            lambda x: _softplus(x, 2.0, 1.0), distinct),
     _unary(smooth.Softplus, "logsigmoid", ops.logsigmoid, lambda x: math.log(_sigmoid(x))),
-    _unary(activation.Tanh, "scaled_tanh", ops.scaled_tanh, lambda x: 1.7159 * math.tanh(2 / 3 * x)),
+    _unary(smooth.ScaledTanh, "scaled_tanh", ops.scaled_tanh, lambda x: 1.7159 * math.tanh(2 / 3 * x)),
     _unary(activation.Tanh, "tanhshrink", ops.tanhshrink, lambda x: x - math.tanh(x)),
     Case(activation.Softmax, "softmin", lambda x: ops.softmin(x, dim=1), (normal(2, 4),), _softmin),
     Case(activation.Sigmoid, "glu", lambda x: ops.glu(x, dim=1), (normal(1, 4, 3),), _glu),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..ops import activation, elementwise, reduce, smooth
+from ..ops import activation, elementwise, rbf, reduce, smooth
 from ..ops.loss import NLLLoss
 from ..ops.loss_binary import BinaryCrossEntropy
 from ..tensor import Tensor
@@ -382,10 +382,10 @@ _VECTORS = [
     _triplet(2.0, False, "none"),
     _triplet(1.0, True, "mean"),
     _triplet(3.0, True, "sum"),
-    Case(elementwise.Power, "euclidean_rbf", ops.euclidean_rbf, (normal(3, 4), normal(2, 4)), _rbf),
+    Case(rbf.EuclideanRBF, "euclidean_rbf", ops.euclidean_rbf, (normal(3, 4), normal(2, 4)), _rbf),
     Case(NLLLoss, "rbf_mse_loss", lambda y: ops.rbf_mse_loss(y, np.array([2, 0])), (positive(2, 3),),
          lambda y: (y[0, 2] + y[1, 0]) / 2, (0,)),
-    Case(activation.LogSoftmax, "rbf_map_loss", lambda y: ops.rbf_map_loss(y, np.array([2, 0]), 0.3), (positive(2, 3),),
+    Case(rbf.RBFMAPLoss, "rbf_map_loss", lambda y: ops.rbf_map_loss(y, np.array([2, 0]), 0.3), (positive(2, 3),),
          lambda y: _rbf_map(y, [2, 0], 0.3)),
 ]  # fmt: skip
 

@@ -24,6 +24,9 @@ def main() -> None:
         layer = eval(expression, {"nn": nn, "OrderedDict": OrderedDict})
         state = {name: list(tensor.shape) for name, tensor in layer.state_dict().items()}
         golden[expression] = {"repr": repr(layer), "state": state}
+    for expression in nn_cases.LAZY:
+        layer = eval(expression, {"nn": nn, "OrderedDict": OrderedDict})
+        golden[expression] = {"repr": repr(layer), "parameters": [name for name, _ in layer.named_parameters()]}
     (HERE / "layers.json").write_text(json.dumps(golden, indent=1) + "\n")
 
 
