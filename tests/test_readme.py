@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tinygrad_cnn import models
+from tinygrad_cnn import models, nn
+from tinygrad_cnn.errors import ShapeError
 from tinygrad_cnn.verify import CASES, CHECKS, all_ops
 from tinygrad_cnn.verify.checks import applies
 
@@ -51,7 +52,15 @@ def test_its_table_of_networks_is_todays() -> None:
     assert rows == {entry.name: entry.parameters for entry in models.entries()}
 
 
-@pytest.mark.parametrize("command", ["demo", "graph", "verify", "version"])
+def test_its_plan_is_todays() -> None:
+    with pytest.raises(ShapeError) as refused:
+        nn.plan(nn.utils.skip_init(models.AlexNetPaper), (3, 224, 224))
+    assert f"```\n{refused.value}\n```" in README
+
+
+@pytest.mark.parametrize(
+    "command", ["demo", "models", "summary", "graph", "train", "resume", "eval", "verify", "version"]
+)
 def test_its_commands_exist(command: str) -> None:
     from tinygrad_cnn.cli import main
 
@@ -63,6 +72,6 @@ def test_its_commands_exist(command: str) -> None:
 
 def test_every_dependency_has_its_reason() -> None:
     setup = (ROOT / "setup.cfg").read_text(encoding="utf-8")
-    required = re.findall(r"^    ([a-z][a-z0-9-]*)[><=]", setup, re.MULTILINE)
+    required = re.findall(r"^    ([a-zA-Z][a-zA-Z0-9-]*)[><=]", setup, re.MULTILINE)
     assert len(required) > 15
     assert [name for name in required if f"`{name}`" not in README] == []
