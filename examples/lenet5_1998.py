@@ -25,13 +25,14 @@ from tinygrad_cnn.train import save_checkpoint
 RATES = [5e-4] * 2 + [2e-4] * 3 + [1e-4] * 3 + [5e-5] * 4 + [1e-5] * 8
 PATTERNS_FOR_CURVATURE = 500
 
-# What keeps the steps of weights without curvature finite. The paper's is 0.02: with it, the first passes diverge here, for
-# the curvature grows a thousandfold within the first hundred patterns. For that, too, it is estimated anew in the first
-# pass whenever as many patterns have been seen again.
-MU = 0.2
+# What keeps the steps of weights without curvature finite: the paper's 0.02, but more in the first passes, which diverge
+# with it here, since the curvature grows a thousandfold within the first hundred patterns. For that, too, it is estimated
+# anew in the first pass whenever twice as many patterns have been seen.
+MU = [0.2] * 2 + [0.05] * 3 + [0.02] * 15
 
-# The penalty of the "rubbish" class in equation 9. The paper says only that it is positive.
-RUBBISH = 0.1
+# The penalty of the "rubbish" class in equation 9, of which the paper says only that it is positive. Penalties beyond it
+# are not pushed up any more. Codes are 48 to 200 apart, so a pattern halfway between two has a penalty of 12 or more.
+RUBBISH = 20.0
 
 # "Planar affine transformations: horizontal and vertical translations, scaling, squeezing (simultaneous horizontal
 # compression and vertical elongation, or the reverse), and horizontal shearing." How large, the paper does not say.
@@ -78,13 +79,13 @@ def train(options):
 
     net = LeNet5()
     criterion, each_pattern = nn.RBFMAPLoss(RUBBISH), nn.RBFMAPLoss(RUBBISH, reduction="none")
-    optimizer = optim.SDLM(net.parameters(), lr=RATES[0], mu=MU)
+    optimizer = optim.SDLM(net.parameters(), lr=RATES[0], mu=MU[0])
     order = np.concatenate([rng.permutation(len(digits)) for _ in range(-(-options.passes * patterns_in_a_pass // len(digits)))])
     errors = []
     began = time.perf_counter()
-    for number, rate in enumerate(RATES[: options.passes]):
+    for number, (rate, mu) in enumerate(zip(RATES[: options.passes], MU, strict=False)):
         chosen = order[number * patterns_in_a_pass : (number + 1) * patterns_in_a_pass]
-        optimizer.param_groups[0]["lr"] = rate
+        optimizer.param_groups[0].update(lr=rate, mu=mu)
         estimates = {0} if number else {0, *(3 * 2**k for k in range(20))}
         running = 0.0
         with tqdm(chosen, desc=f"pass {number + 1}/{options.passes}", unit="pattern", disable=None, miniters=500) as bar:
