@@ -80,7 +80,8 @@ def train(options):
     net = LeNet5()
     criterion, each_pattern = nn.RBFMAPLoss(RUBBISH), nn.RBFMAPLoss(RUBBISH, reduction="none")
     optimizer = optim.SDLM(net.parameters(), lr=RATES[0], mu=MU[0])
-    order = np.concatenate([rng.permutation(len(digits)) for _ in range(-(-options.passes * patterns_in_a_pass // len(digits)))])
+    rounds = -(-options.passes * patterns_in_a_pass // len(digits))
+    order = np.concatenate([rng.permutation(len(digits)) for _ in range(rounds)])
     errors = []
     began = time.perf_counter()
     for number, (rate, mu) in enumerate(zip(RATES[: options.passes], MU, strict=False)):

@@ -287,6 +287,15 @@ def test_graph_draws_the_network_into_the_file(tmp_path, capsys):
     assert "c5.weight" in drawing
 
 
+def test_graph_takes_the_options_of_the_drawing(tmp_path, capsys):
+    path = tmp_path / "lenet.svg"
+    assert main(["graph", "lenet", "-o", str(path), "--depth", "1", "--fold", "--color", "bytes", "--passes", "both"]) == 0
+    shown = path.read_text(encoding="utf-8")
+    assert all(words in shown for words in ("backward pass", "memory of the value:", "conv1: Conv2d"))
+    assert main(["graph", "lenet", "-o", str(path), "--depth", "0"]) == 2
+    assert "depth counts the names" in capsys.readouterr().err
+
+
 def test_graph_names_the_file_after_the_network(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["graph", "lenet"]) == 0

@@ -243,13 +243,14 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch, capsys):
         step(self)
 
     monkeypatch.setattr(optim.SGD, "step", interrupted)
-    assert trained(tmp_path) == 130
+    folder = tmp_path / "my run"
+    assert trained(folder) == 130
     assert capsys.readouterr().err.splitlines()[-1] == (
         "tinygrad-cnn: stopped by Ctrl-C: 3 of 8 steps, 0 of 2 epochs complete; to go on: "
-        f"tinygrad-cnn resume {tmp_path}"
+        f"tinygrad-cnn resume '{folder}'"
     )
-    assert main(["resume", str(tmp_path)]) == 0
-    assert len(read_log(tmp_path / "log.jsonl")) == 10
+    assert main(["resume", str(folder)]) == 0
+    assert len(read_log(folder / "log.jsonl")) == 10
 
 
 def test_what_is_no_run_cannot_be_resumed(tmp_path, capsys):
@@ -263,6 +264,14 @@ def test_what_is_no_run_cannot_be_resumed(tmp_path, capsys):
         (lambda said: {**said, "format": 2}, "has format 2, this version reads format 1: install a newer one"),
         (lambda said: {**said, "colour": "blue"}, "does not hold the settings of a run .*colour.*they are: model, data"),
         (lambda said: [said], "does not hold the settings of a run"),
+        (lambda said: {**said, "epochs": "three"}, "does not hold the settings of a run .epochs cannot be 'three'"),
+        (lambda said: {**said, "epochs": 0}, "epochs cannot be 0"),
+        (lambda said: {**said, "seed": 1.5}, "seed cannot be 1.5"),
+        (lambda said: {**said, "seed": True}, "seed cannot be True"),
+        (lambda said: {**said, "lr": "high"}, "lr cannot be 'high'"),
+        (lambda said: {**said, "augment": "no"}, "augment cannot be 'no'"),
+        (lambda said: {**said, "predict": "max"}, "predict cannot be 'max'"),
+        (lambda said: {**said, "optimizer_options": [1]}, r"optimizer_options cannot be \[1\]"),
         (lambda said: {**said, "loop": "mine"}, "there is no loop 'mine': choose one of fit"),
     ],
 )

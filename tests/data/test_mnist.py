@@ -252,7 +252,7 @@ def test_error_lists_every_place_and_every_way_out(
         f"      {site.url}/{IMAGES}.gz: HTTP Error 404: Not Found",
         "Any one of these gets it:",
         f"  {install}",
-        "  put the four idx files into a directory and name it, as root=... or in TINYGRAD_CNN_DATA",
+        "  put the four idx files into a directory and name it, as root=... (--root) or in TINYGRAD_CNN_DATA",
         "  let it be downloaded: on a machine with a network, with download=True",
         "Or take the real digits that come with the package, 5,000 and 1,000 of them: MNIST(subset=True)",
     ]

@@ -120,7 +120,7 @@ def test_nothing_found_and_no_network(kind: Any, tmp_path: Path) -> None:
     assert lines[0] == f"{kind._title} was not found. Tried, in this order:"
     assert lines[1].startswith("  root: no ")
     assert "  download: not tried, because of download=False" in lines
-    assert any("as root=... or in TINYGRAD_CNN_DATA" in line for line in lines)
+    assert any("as root=... (--root) or in TINYGRAD_CNN_DATA" in line for line in lines)
 
 
 def test_every_failure_of_a_download_is_told(site: "Site", tmp_path: Path) -> None:

@@ -281,6 +281,34 @@ def test_state_round_trip(form):
     np.testing.assert_array_equal(source.eval()(x).detach().numpy(), target.eval()(x).detach().numpy())
 
 
+class Versioned(OrderedDict):
+    """A state_dict as PyTorch makes it: with the versions of the modules that it is of."""
+
+
+def counted(version):
+    """The state of a batch norm behind a ReLU, without its count; what the module said of itself (None: nothing)."""
+    state = Versioned((f"1.{name}", np.full(3, 2.0)) for name in ("weight", "bias", "running_mean", "running_var"))
+    state._metadata = {"": {"version": 1}, "1": {} if version is None else {"version": version}}
+    return state
+
+
+@pytest.mark.parametrize("state", [counted(None), counted(1), dict(counted(2))], ids=["unsaid", "version 1", "plain"])
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_count_of_batches_that_old_files_lack_stays_as_it_was(state, strict):
+    net = nn.Sequential(nn.ReLU(), nn.BatchNorm2d(3))
+    net[1].num_batches_tracked.fill_(5)
+    assert net.load_state_dict(state, strict) == ([], [])
+    assert net[1].num_batches_tracked.item() == 5
+    assert net[1].running_var.tolist() == [2, 2, 2]
+
+
+def test_a_count_of_batches_that_a_newer_file_lacks_is_missed():
+    net = nn.Sequential(nn.ReLU(), nn.BatchNorm2d(3))
+    with pytest.raises(CheckpointError, match=r"not given:\n    1\.num_batches_tracked"):
+        net.load_state_dict(counted(2))
+    assert net.load_state_dict(counted(2), strict=False) == (["1.num_batches_tracked"], [])
+
+
 def test_load_counts_as_a_write():
     layer = nn.Linear(2, 2)
     before = layer.weight._version

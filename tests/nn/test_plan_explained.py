@@ -56,6 +56,26 @@ def test_flatten_is_missing():
     assert "Nearest fix: nn.Flatten() before classifier.2" in text
 
 
+@pytest.mark.parametrize(
+    ("layer", "fix"),
+    [
+        (nn.Linear(6, 10), "nn.AdaptiveAvgPool2d(1) and nn.Flatten() before 1"),
+        (nn.Linear(9, 10, bias=False), "nn.Flatten() before 1 = Linear(7488, 10, bias=False)"),
+    ],
+)
+def test_a_linear_layer_of_maps(layer, fix):
+    text = message(nn.Sequential(nn.Conv2d(1, 6, 3, padding=1, stride=2), layer), (1, 64, 78))
+    assert f"0 gives (n, 6, 32, 39), but 1 is Linear({layer.in_features}, 10) and expects" in text
+    assert text.endswith(f"these are maps, and it takes rows.\n  Nearest fix: {fix}.")
+
+
+def test_the_size_of_a_batch_in_the_place_of_a_samples():
+    text = message(Classifier(), (1, 3, 227, 227))
+    assert text.endswith("Nearest fix: the size of one sample, without the batch: (3, 227, 227).")
+    text = message(Classifier(4096), (8, 3, 227, 227))  # wrong otherwise, too: the first thing first
+    assert text.endswith("Nearest fix: the size of one sample, without the batch: (3, 227, 227).")
+
+
 def test_linear_after_linear():
     net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(17, 2, bias=False))
     assert message(net, (8,)) == (
@@ -104,6 +124,12 @@ def test_normalization(norm, fix):
     assert f"Nearest fix: {fix}" in text
 
 
+def test_normalization_of_another_number_of_dimensions():
+    text = message(nn.Sequential(nn.Conv2d(1, 6, 3), nn.BatchNorm1d(6)), (1, 9, 9))
+    assert "0 gives (n, 6, 7, 7), but 1 is BatchNorm1d, for 2 or 3 dimensions." in text
+    assert text.endswith("Nearest fix: 1 = BatchNorm2d(6).")
+
+
 def test_a_kernel_that_is_larger_than_what_is_left():
     net = nn.Sequential(nn.Conv2d(1, 6, 5), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.MaxPool2d(2))
     text = message(net, (1, 11, 11))
@@ -137,7 +163,21 @@ def test_a_skip_with_other_channels():
 
 def test_a_padding_that_is_missing():
     text = message(nn.Sequential(Residual(1, 8, padding=0)), (8, 6, 6))
-    assert "Nearest fix: padding=1 at 0.conv" in text
+    # And not a 3x3 input, whose one pixel would be broadcast to all.
+    assert text.endswith("Nearest fix: padding=1 at 0.conv.")
+
+
+def test_the_padding_is_missing_at_the_layer_that_loses_the_pixels():
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Conv2d(8, 8, 3)
+            self.second = nn.Conv2d(8, 8, 3, padding=1)
+
+        def forward(self, x):
+            return x + self.second(self.first(x))
+
+    assert message(Block(), (8, 12, 12)).endswith("Nearest fix: padding=1 at first.")
 
 
 def test_branches_that_cannot_be_joined():
@@ -153,7 +193,20 @@ def test_branches_that_cannot_be_joined():
     text = message(Inception(), (4, 12, 12))
     assert "(n, 8, 12, 12) was last made by one." in text
     assert "(n, 8, 8, 8) was last made by five." in text
-    assert "Nearest fix: padding=2 at five" in text
+    assert text.endswith("Nearest fix: padding=2 at five.")
+
+
+def test_branches_of_which_neither_keeps_the_size():
+    class Inception(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.three = nn.Conv2d(4, 8, 3)
+            self.five = nn.Conv2d(4, 8, 5, padding=(0, 1))
+
+        def forward(self, x):
+            return tg.cat([self.three(x), self.five(x)], dim=1)
+
+    assert message(Inception(), (4, 12, 12)).endswith("Nearest fix: padding=1 at five.")
 
 
 def test_a_view_of_another_size():

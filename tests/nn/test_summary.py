@@ -117,6 +117,8 @@ def test_shared_modules_are_counted_once():
     assert found.total_mult_adds == 32 + 16 + 4
     text = str(found)
     assert re.search(r"first: Linear x2 +\(1, 4\) +20 +32 ", text)
+    assert rows["again"].same_as == "first"
+    assert re.search(r"again: Linear +is first +shared ", text)
     assert re.search(r"unused: Linear +did not run +9 ", text)
     assert re.search(r"tied: Linear +\(1, 4\) +shared ", text)
     assert re.search(r"heads: ModuleList +- +5 ", text)

@@ -201,6 +201,16 @@ def test_a_plateau_schedule_gets_the_monitored_value_whatever_the_others_go_by(m
     assert optimizer.param_groups[0]["lr"] == 0.5**6
 
 
+def test_a_plateau_schedule_that_takes_the_good_for_the_bad_is_refused(model, batches):
+    optimizer = sgd(model)
+    options = {"metrics": {"accuracy": lambda result: result.accuracy}, "monitor": "accuracy", "mode": "max"}
+    plateau = optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+    with pytest.raises(ArgumentError, match=r"ReduceLROnPlateau takes 'min' of the monitored value.*fit takes 'max'"):
+        fit(model, batches, batches, epochs=1, optimizer=optimizer, scheduler=plateau, progress=False, **options)
+    plateau = optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode="max")
+    fit(model, batches, batches, epochs=1, optimizer=optimizer, scheduler=plateau, progress=False, **options)
+
+
 # The best epoch -----------------------------------------------------------------------------------------------------------
 
 
@@ -372,16 +382,17 @@ def test_an_overflow_is_the_one_error_and_no_warning_besides(model, batches):
         fit(model, batches, epochs=1, optimizer=sgd(model), progress=False, loss=lambda s, t: (s * s * 1e30 * 1e30).sum())
 
 
-def test_less_than_one_epoch_is_refused(model, batches):
-    with pytest.raises(ArgumentError, match="epochs must be 1 or more, got 0"):
-        fit(model, batches, epochs=0, optimizer=sgd(model))
+@pytest.mark.parametrize("epochs", [0, 1.5, "3"])
+def test_epochs_are_a_whole_number_from_1_on(epochs, model, batches):
+    with pytest.raises(ArgumentError, match=f"epochs must be a whole number, 1 or more, got {epochs}"):
+        fit(model, batches, epochs=epochs, optimizer=sgd(model))
 
 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"accumulate": 0}, "so must accumulate and log_every, got 0 and 1"),
-        ({"log_every": 0}, "so must accumulate and log_every, got 1 and 0"),
+        ({"accumulate": 0}, "accumulate must be a whole number, 1 or more, got 0"),
+        ({"log_every": 0}, "log_every must be a whole number, 1 or more, got 0"),
         ({"clip_norm": 0.0}, "clip_norm must be above 0, or None for no limit; got 0.0"),
         ({"clip_value": -1.0}, "clip_value must be above 0"),
         ({"scheduler_every": "step"}, "scheduler_every must be 'batch' or 'epoch', got 'step'"),
@@ -391,6 +402,7 @@ def test_less_than_one_epoch_is_refused(model, batches):
         ({"every_seconds": 0, "checkpoint": "folder"}, "every_seconds a time above 0"),
         ({"monitor": "los"}, "nothing called 'los' is measured: did you mean 'loss'.*because there is no val="),
         ({"metrics": {"top2": None}}, "top2 cannot be measured without held-out data: give val="),
+        ({"metrics": {"loss": None}}, "loss of metrics= is measured anyway: call yours by another name"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options, says, model, batches):
@@ -410,6 +422,24 @@ def test_batches_that_are_fewer_than_they_say_are_found_out(model, batches):
 def test_no_batch_is_refused(model, pictures):
     with pytest.raises(DataError, match="no batch"):
         fit(model, data.DataLoader(data.Subset(pictures, []), batch_size=2), epochs=1, optimizer=sgd(model))
+
+
+@pytest.mark.parametrize("kind", [lambda pictures: pictures, lambda pictures: (pair for pair in [pictures[:8]])])
+def test_samples_and_generators_are_no_batches_for_several_epochs(kind, model, pictures):
+    with pytest.raises(ArgumentError, match=r"a (TensorDataset|generator) gives none: put the samples into a DataLoader"):
+        fit(model, kind(pictures), epochs=1, optimizer=sgd(model))
+
+
+def test_an_optimizer_of_another_model_is_refused(model, batches):
+    before = model.fc.weight.tolist()
+    with pytest.raises(ArgumentError, match=r"the SGD holds none of the parameters of this Linear.*model.parameters"):
+        fit(model, batches, epochs=1, optimizer=sgd(Linear()), progress=False)
+    assert model.fc.weight.tolist() == before
+
+
+def test_a_metric_that_is_no_number_is_named(model, batches):
+    with pytest.raises(ArgumentError, match="the metric 'best' must give a number, it gave a NoneType"):
+        fit(model, batches, batches, epochs=1, optimizer=sgd(model), metrics={"best": lambda result: None}, progress=False)
 
 
 # Showing ----------------------------------------------------------------------------------------------------------------

@@ -157,7 +157,7 @@ def test_too_many_nodes_for_a_notebook(monkeypatch):
 
 
 def test_the_repr_counts():
-    assert repr(viz.graph(lenet_loss())).startswith("<GraphDrawing of 16 ops, 10 parameters, 3 inputs, 1 output;")
+    assert repr(viz.graph(lenet_loss())).startswith("<GraphDrawing of 16 ops, 10 parameters, 2 inputs, 1 output;")
 
 
 def test_importing_viz_imports_neither_graphviz_nor_matplotlib():

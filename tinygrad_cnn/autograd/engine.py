@@ -16,6 +16,7 @@ from ..errors import AutogradError
 from ..tensor import Tensor
 from .function import AccumulateGrad, Function, Hook
 from .mode import STATE, set_grad_enabled
+from .walk import reachable
 
 
 def run_backward(
@@ -47,7 +48,7 @@ def run_backward(
     dict of Function to Tensor
         The gradients of the targets that were reached; empty with `accumulate`.
     """
-    order = _reachable([output._edge() for output in outputs])
+    order = reachable([output._edge() for output in outputs])
     wanted = set(order) if targets is None else _leading_to(order, targets)
     asked_for = set() if targets is None else set(targets)
     pending = _Pending(create_graph)
@@ -75,19 +76,19 @@ def run_backward(
                 pending.add(edge, input_gradient)
             if not retain_graph:
                 node.release()
+    if create_graph:
+        sums = [node.variable.grad for node in order if isinstance(node, AccumulateGrad)] if accumulate else []
+        made = [tensor._edge() for tensor in (*captured.values(), *sums) if tensor is not None and tensor.requires_grad]
+        given = [tensor.grad_fn.number for tensor in (*outputs, *gradients) if tensor.grad_fn is not None]
+        _note_derivative(made, max(given, default=-1), 1 + max(node.derivative for node in order))
     return captured
 
 
-def _reachable(roots: Iterable[Function]) -> list[Function]:
-    """Every node that the roots reach, consumers before producers."""
-    stack = list(roots)
-    seen = set(stack)
-    while stack:
-        for edge in stack.pop().edges:
-            if edge is not None and edge not in seen:
-                seen.add(edge)
-                stack.append(edge)
-    return sorted(seen, key=lambda node: node.number, reverse=True)
+def _note_derivative(results: Iterable[Function], since: int, derivative: int) -> None:
+    """Say of the nodes that a pass has made, those with a number after `since`, which derivative they belong to."""
+    for node in reachable(results):
+        if node.number > since and not isinstance(node, AccumulateGrad):
+            node.derivative = derivative
 
 
 def _leading_to(order: Sequence[Function], targets: Iterable[Function]) -> set[Function]:
@@ -159,13 +160,14 @@ def _differentiate(
     node.needs_input_grad = tuple([edge in wanted for edge in node.edges])
     # The rule answers for what it returns; the ops that it consists of are not looked at one by one.
     anomaly, STATE.observer = STATE.observer, None
+    path, STATE.module_path = STATE.module_path, node.module
     try:
         if create_graph or node.backward_kernel is None:
             returned = node.backward(gradient)
         else:
             returned = node.backward_kernel(gradient.array)
     finally:
-        STATE.observer = anomaly
+        STATE.observer, STATE.module_path = anomaly, path
         node.needs_input_grad, asked = needed, node.needs_input_grad
     gradients = returned if isinstance(returned, tuple) else (returned,)
     if anomaly is not None:

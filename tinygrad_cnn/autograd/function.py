@@ -102,6 +102,9 @@ class Function:
     # The line of user code that applied it, noted inside `detect_anomaly`.
     called_at: str = ""
 
+    # Which derivative it belongs to: 0 in a forward pass, 1 where a backward pass with `create_graph` made it, 2 ...
+    derivative: int = 0
+
     # Whether the output may be a view of the first input's memory, as a reshape's is.
     is_view: bool = False
 

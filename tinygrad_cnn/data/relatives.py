@@ -56,8 +56,8 @@ class _Relative(Pictures):
             self.mirrors if mirrors is None else mirrors,
             before=(
                 *self._advice,
-                f"put the four idx files into a directory and name it, as root=... or in {DATA_VARIABLE} (there also in "
-                f"its {name}/raw)",
+                f"put the four idx files into a directory and name it, as root=... (--root) or in {DATA_VARIABLE} "
+                f"(there also in its {name}/raw)",
             ),
         )
         self.source, contents = collection.find(root, download, self._places(collection))

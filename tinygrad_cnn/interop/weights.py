@@ -1,7 +1,6 @@
 """From a file of weights to a model: any format that weights are published in, and the ways in which they are wrapped."""
 
 import os
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ import numpy.typing as npt
 
 from ..errors import CheckpointError
 from ..nn import Module
-from ..nn.state import IncompatibleKeys
+from ..nn.state import IncompatibleKeys, versions_of
 from .file_kind import kind_of, map_file, naming
 from .pth import load_pth
 from .safetensors_file import load_safetensors
@@ -18,7 +17,6 @@ from .tensor_views import shown
 Array = npt.NDArray[Any]
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
-_COUNTER = "num_batches_tracked"
 
 
 def load(path: str | os.PathLike[str], *, mmap: bool = False) -> Any:
@@ -82,11 +80,6 @@ def load_weights(model: Module, path: str | os.PathLike[str], strict: bool = Tru
     CheckpointError
         If the file is not one of weights, or not of this model, which is then left as it was.
 
-    Notes
-    -----
-    Batch normalization counts its batches (``num_batches_tracked``) since version 2 of the module, of 2018. Files from
-    before lack the count, torchvision's first among them; as in PyTorch, that alone is no error, and the count stays as it was.
-
     Examples
     --------
     >>> import tempfile, pathlib, tinygrad_cnn as tg
@@ -97,8 +90,7 @@ def load_weights(model: Module, path: str | os.PathLike[str], strict: bool = Tru
     """
     loaded = load(path, mmap=True)
     with naming(path):
-        state = _without_prefix(_state_dict_of(loaded), prefix)
-        return model.load_state_dict(_with_counters(model, state, _versions(loaded, prefix)), strict)
+        return model.load_state_dict(_without_prefix(_state_dict_of(loaded), prefix), strict)
 
 
 def _wrapped(loaded: Any) -> Any:
@@ -124,27 +116,18 @@ def _state_dict_of(loaded: Any) -> dict[str, Array]:
     return state
 
 
+class _State(dict[str, Array]):
+    """A state_dict that says, as PyTorch's do, which versions of its modules wrote it."""
+
+    _metadata: dict[str, dict[str, int]]
+
+
 def _without_prefix(state: dict[str, Array], prefix: str) -> dict[str, Array]:
     if not prefix and state and all(str(name).startswith("module.") for name in state):
         raise CheckpointError("all its names start with 'module.', as DataParallel saves them: pass prefix='module.'")
     if others := [name for name in state if not str(name).startswith(prefix)]:
         raise CheckpointError(f"not all its names start with the prefix {prefix!r}: {', '.join(map(str, others[:5]))} do not")
-    return {str(name)[len(prefix) :]: array for name, array in state.items()}
-
-
-def _versions(loaded: Any, prefix: str) -> dict[str, Any]:
-    """The versions of the modules that wrote the file, by path."""
-    metadata = getattr(_wrapped(loaded), "_metadata", {})
-    versions = {path: entry.get("version") for path, entry in metadata.items() if isinstance(entry, dict)}
-    return {str(path)[len(prefix) :]: version for path, version in versions.items() if str(path).startswith(prefix)}
-
-
-def _with_counters(model: Module, state: dict[str, Array], versions: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill in the counts that a file from before they were invented cannot have."""
-    completed: dict[str, Any] = dict(state)
-    for name, tensor in model.state_dict().items():
-        path, _, last = name.rpartition(".")
-        version = versions.get(path)
-        if last == _COUNTER and name not in state and (not isinstance(version, int) or version < 2):
-            completed[name] = tensor
-    return completed
+    shortened = _State((str(name)[len(prefix) :], array) for name, array in state.items())
+    versions = {path: {"version": version} for path, version in versions_of(state).items() if path.startswith(prefix)}
+    shortened._metadata = {path[len(prefix) :]: version for path, version in versions.items()}
+    return shortened

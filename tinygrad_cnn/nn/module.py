@@ -20,6 +20,7 @@ it. That is how a node of the graph, and so every drawing and every error messag
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -31,7 +32,7 @@ from ..tensor import Array, HookHandle, Tensor
 from .hooks import BackwardHook, ComputesWeight, ModuleTap
 from .parameter import WithoutValues, clear_gradients
 from .parts import Parts, join_path
-from .state import IncompatibleKeys, fitting_arrays, mismatch_message
+from .state import IncompatibleKeys, fitting_arrays, mismatch_message, versions_of
 
 ForwardPreHook = Callable[["Module", tuple[Any, ...]], Any]
 ForwardHook = Callable[["Module", tuple[Any, ...], Any], Any]
@@ -73,6 +74,9 @@ class Module(Parts):
     _forward_hooks: list[ForwardHook]
     _backward_hooks: list[BackwardHook]
     _paths: dict[int, str]
+
+    _saved_since: Mapping[str, int] = MappingProxyType({})
+    """Entries of the state that versions of the class before this one did not save."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,6 +123,8 @@ class Module(Parts):
         state_dict : mapping of str to Tensor or ndarray
         strict : bool
             Whether the names must be the same on both sides. Shapes always must, for the names that are on both.
+            As in PyTorch, the count of batches that batch normalization keeps (``num_batches_tracked``) may be missing
+            where the state does not say that it is of 2018 or later: the count stays as it was.
 
         Returns
         -------
@@ -133,7 +139,8 @@ class Module(Parts):
         if not isinstance(state_dict, Mapping):
             raise ArgumentError(f"load_state_dict: expected a mapping of names to arrays, got {type(state_dict).__name__}")
         own = self._saved_tensors()
-        missing = [name for name in own if name not in state_dict]
+        excused = self._unknown_to(versions_of(state_dict))
+        missing = [name for name in own if name not in state_dict and name not in excused]
         unexpected = [name for name in state_dict if name not in own]
         arrays, misfits = fitting_arrays(own, state_dict)
         if misfits or (strict and (missing or unexpected)):
@@ -147,6 +154,15 @@ class Module(Parts):
                     tensor.materialize(array.shape)
                 tensor.copy_(array)
         return IncompatibleKeys(missing, unexpected)
+
+    def _unknown_to(self, versions: Mapping[str, int]) -> set[str]:
+        """The names that a state cannot have which modules of these versions wrote; no version at all is the oldest."""
+        return {
+            join_path(path, name)
+            for path, module in self.named_modules(remove_duplicate=False)
+            for name, version in module._saved_since.items()
+            if versions.get(path, 0) < version
+        }
 
     # Settings of the whole tree -------------------------------------------------------------------------------------
 

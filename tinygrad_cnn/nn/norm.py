@@ -3,6 +3,8 @@
 Those within one sample are in `group_norm`.
 """
 
+from types import MappingProxyType
+
 from ..creation import ones, zeros
 from ..errors import ArgumentError, ShapeError
 from ..tensor import Tensor
@@ -135,6 +137,9 @@ class _Norm(_Affine):
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
+
+    # PyTorch counts the batches since version 2 of its module (0.4.1, 2018), torchvision's first files are older.
+    _saved_since = MappingProxyType({"num_batches_tracked": 2})
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from .conv import _Conv
 from .group_norm import GroupNorm
 from .linear import Linear
 from .module import Module
-from .norm import _Norm
+from .norm import _BatchNorm, _Norm
 from .planning import Call, Shape, Watch
 
 _FARTHEST = 48  # pixels that the size of the input is changed by, looking for one that fits
@@ -30,12 +30,25 @@ def explained(
     call = watch.running[-1] if watch.running else Call("", model, ())
     where = call.path or f"the forward pass of {type(model).__name__}"
     lines, fixes = _reasons(error, call, watch)
-    instead = _other_input(model, sizes, batch_size, dtype)
-    if instead is not None:
+    if _has_batch(watch, model, sizes, batch_size, dtype):
+        fixes.insert(0, f"the size of one sample, without the batch: {', '.join(str(size[1:]) for size in sizes)}")
+    elif (instead := _other_input(model, sizes, batch_size, dtype)) is not None:
         fixes.append(f"an input of {_by(instead)} instead of {_by(sizes[0][1:])}")
     if fixes:
         lines.append(f"Nearest fix: {', or '.join(fixes)}.")
     return ShapeError(f"plan: {where} does not fit.\n  " + "\n  ".join(lines))
+
+
+def _has_batch(refused: Watch, model: Module, sizes: Sequence[Shape], batch_size: int, dtype: Any) -> bool:
+    """Whether the sizes seem to be those of batches of maps, for without their first axis the network gets farther."""
+    if any(len(size) < 4 for size in sizes):
+        return False
+    again = Watch()
+    try:
+        again.run(model, [(batch_size, *size[1:]) for size in sizes], dtype)
+    except ShapeError:
+        return len(again.calls) > len(refused.calls)
+    return True
 
 
 def _reasons(error: ShapeError, call: Call, watch: Watch) -> tuple[list[str], list[str]]:
@@ -57,6 +70,10 @@ def _reasons(error: ShapeError, call: Call, watch: Watch) -> tuple[list[str], li
             fixed = f"({shape[1]}, {rest}" if isinstance(module, _Norm) else f"({module.num_groups}, {shape[1]})"
             line = f"{_given(call, watch)}, but {name} is {type(module).__name__} of {expected} channels."
             return [line], [f"{name} = {type(module).__name__}{fixed}"]
+    if isinstance(module, _BatchNorm) and len(shape) in (3, 4, 5) and len(shape) not in module._dims:
+        takes = " or ".join(map(str, module._dims))
+        line = f"{_given(call, watch)}, but {name} is {type(module).__name__}, for {takes} dimensions."
+        return [line], [f"{name} = BatchNorm{len(shape) - 2}d({module.num_features})"]
     lines = [f"{_given(call, watch)}."] if call.input_shapes else []
     lines.append(f"{Exception.__str__(error)}.".replace("..", "."))
     return _of_two_shapes(str(error), lines, call, watch)
@@ -71,8 +88,14 @@ def _of_linear(layer: Linear, name: str, call: Call, watch: Watch) -> tuple[list
         line = f"{source[0]} gives {_shown(shape)}, {expects}: it is not flattened ({product} = {layer.in_features})."
         return [line], [f"nn.Flatten() before {name}"]
     bias = "" if layer.bias is not None else ", bias=False"
-    fix = f"{name} = Linear({shape[-1]}, {layer.out_features}{bias})"
     before, how = source
+    if len(shape) > 3:
+        # Of maps, not of rows: a layer as wide as the last axis would fit, but it is not what anybody means.
+        flat = f"nn.Flatten() before {name} = Linear({math.prod(shape[1:])}, {layer.out_features}{bias})"
+        pooled = f"nn.AdaptiveAvgPool{len(shape) - 2}d(1) and nn.Flatten() before {name}"
+        line = f"{before} gives {_shown(shape)}, {expects}: these are maps, and it takes rows."
+        return [line], [pooled if shape[1] == layer.in_features else flat]
+    fix = f"{name} = Linear({shape[-1]}, {layer.out_features}{bias})"
     arithmetic = ""
     if how != shape:
         arithmetic = f"; flattened {'*'.join(map(str, how[1:]))} = {math.prod(how[1:])}"
@@ -98,12 +121,17 @@ def _of_two_shapes(message: str, lines: list[str], refused: Call, watch: Watch) 
         stride = f", stride={int(step)}" if step > 1 else ""
         projection = f"Conv{len(large) - 2}d({large[1]}, {small[1]}, kernel_size=1{stride})"
         fixes.append(f"a projection of the shortcut, {projection}")
-    call = next((c for c in reversed(watch.calls) if c.output_shape == small and isinstance(c.module, _Conv)), None)
+    convolutions = [c for c in watch.calls if isinstance(c.module, _Conv) and c.output_shape[2:] == small[2:]]
+    # The one that took the missing pixels away, or else the last.
+    lost = next((c for c in convolutions if c.input_shapes[0][2:] == large[2:]), None)
+    call = lost or next((c for c in reversed(convolutions) if c.output_shape == small), None)
     if call is not None and isinstance(call.module, _Conv) and small[2:] != large[2:]:
-        kernel = call.module.kernel_size
-        if set(call.module.stride) == {1} and all(k % 2 for k in kernel) and call.input_shapes[0][2:] == large[2:]:
-            half = tuple(k // 2 for k in kernel)
-            fixes.insert(0, f"padding={half[0] if len(set(half)) == 1 else half} at {call.path}")
+        more = [m - n for m, n in zip(large[2:], small[2:], strict=True)]
+        given = call.module.padding
+        padding = [p for p in given if isinstance(p, int)] if isinstance(given, tuple) else []
+        if set(call.module.stride) == {1} and not any(n % 2 for n in more) and len(padding) == len(more):
+            wider = tuple(p + n // 2 for p, n in zip(padding, more, strict=True))
+            fixes.insert(0, f"padding={wider[0] if len(set(wider)) == 1 else wider} at {call.path}")
     return lines, fixes
 
 
@@ -158,7 +186,8 @@ def _other_input(model: Module, sizes: Sequence[Shape], batch_size: int, dtype: 
     for distance in range(1, _FARTHEST + 1):
         for change in (-distance, distance):
             size = tuple(n + change for n in spatial)
-            if min(size) < 1:
+            # Half of the size is no misjudged input any more; and maps of one pixel broadcast to all others.
+            if any(2 * m <= n for m, n in zip(size, spatial, strict=True)):
                 continue
             try:
                 shapes = [(batch_size, sizes[0][0], *size), *((batch_size, *other) for other in sizes[1:])]

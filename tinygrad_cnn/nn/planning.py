@@ -23,7 +23,7 @@ from ..autograd.function import Function
 from ..autograd.mode import STATE, no_grad
 from ..errors import ArgumentError, ShapeError
 from ..kernels.shape_only import ShapeOnly, kernels_on_shapes, shape_only
-from ..ops.conv import Conv
+from ..ops.conv import Conv, ConvInputGrad, ConvWeightGrad
 from ..ops.conv_transpose import ConvTranspose
 from ..ops.linalg import Einsum, MatMul
 from ..ops.linalg import Linear as LinearOp
@@ -246,7 +246,7 @@ class Watch:
             output.array = shape_only(output.shape, output.dtype)
         self.made.append((STATE.module_path, output.shape))
         call = self.running[-1] if self.running else self._outside
-        call.mult_adds += _mult_adds(node, inputs, output)
+        call.mult_adds += mult_adds(node, [x.shape for x in inputs], output.shape)
         if not node.is_view:
             call.activation_bytes += output.array.size * output.array.itemsize
 
@@ -272,17 +272,19 @@ class Watch:
             call.mult_adds = counted(call.output_shape)
 
 
-def _mult_adds(node: Function, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+def mult_adds(node: Function, input_shapes: Sequence[Shape], shape: Shape) -> int:
     """Multiply-adds of one op; a bias is not counted, and ops that multiply elementwise are not."""
     if isinstance(node, Conv):
-        return output.numel() * math.prod(inputs[1].shape[1:])
-    if isinstance(node, ConvTranspose):
-        return inputs[0].numel() * math.prod(inputs[1].shape[1:])
+        return math.prod(shape) * math.prod(input_shapes[1][1:])
+    if isinstance(node, (ConvTranspose, ConvInputGrad)):
+        return math.prod(input_shapes[0]) * math.prod(input_shapes[1][1:])
+    if isinstance(node, ConvWeightGrad):
+        return math.prod(input_shapes[1]) * math.prod(shape[1:])
     if isinstance(node, (LinearOp, MatMul)):
-        return output.numel() * inputs[0].shape[-1]
-    if isinstance(node, Einsum) and len(inputs) > 1:
+        return math.prod(shape) * input_shapes[0][-1]
+    if isinstance(node, Einsum) and len(input_shapes) > 1:
         letters = "".join(node.operands)
-        size = dict(zip(letters, itertools.chain(*(x.shape for x in inputs)), strict=True))
+        size = dict(zip(letters, itertools.chain(*input_shapes), strict=True))
         return math.prod(size.values()) if len(size) > len(node.result) else 0
     return 0
 

@@ -20,6 +20,14 @@ class IncompatibleKeys(NamedTuple):
         return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
+def versions_of(state_dict: Any) -> dict[str, int]:
+    """The versions of the modules that wrote a state, by path: PyTorch's dictionaries carry them as ``_metadata``."""
+    metadata = getattr(state_dict, "_metadata", None)
+    entries = metadata.items() if isinstance(metadata, Mapping) else ()
+    versions = {str(path): entry.get("version") for path, entry in entries if isinstance(entry, Mapping)}
+    return {path: version for path, version in versions.items() if isinstance(version, int)}
+
+
 def fitting_arrays(own: Mapping[str, Tensor], given: Mapping[str, Any]) -> tuple[dict[str, Array], list[str]]:
     """The given arrays that a module has a place for, and a line for each that does not fit it."""
     arrays: dict[str, Array] = {}

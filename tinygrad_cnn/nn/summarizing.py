@@ -38,6 +38,8 @@ class Row:
         How often it ran.
     shared : bool
         Whether all its parameters belong to rows above.
+    same_as : str
+        The path in a row above under which this very module is listed with its parts; ``""`` if there is none.
     """
 
     path: str
@@ -49,6 +51,7 @@ class Row:
     activation_bytes: int
     calls: int
     shared: bool
+    same_as: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class Summary:
             lines.append(
                 (
                     name + (f" x{row.calls}" if row.calls > 1 else ""),
-                    _shape_text(row.output_shape) if ran else "did not run",
+                    f"is {row.same_as}" if row.same_as else _shape_text(row.output_shape) if ran else "did not run",
                     "shared" if row.shared else f"{row.parameters:,}" if row.parameters else "-",
                     f"{row.mult_adds:,}" if row.mult_adds else "-",
                     _bytes_text(row.activation_bytes) if row.activation_bytes else "-",
@@ -197,7 +200,7 @@ def summary(
         if id(parameter) not in sizes and not isinstance(parameter, WithoutValues):
             sizes[id(parameter)] = ParameterSize.of(parameter)
     rows: list[Row] = []
-    _add_rows(rows, model, "", 0, set(), sizes, planned)
+    _add_rows(rows, model, "", 0, set(), {}, sizes, planned)
     buffers = [buffer for buffer in model.buffers() if not isinstance(buffer, WithoutValues)]
     return Summary(
         rows,
@@ -230,10 +233,11 @@ def _add_rows(
     path: str,
     depth: int,
     counted: set[int],
+    listed: dict[int, str],
     sizes: dict[int, ParameterSize],
     planned: Plan,
 ) -> None:
-    """The rows of a module and of all below it; `counted` are the parameters of the rows before."""
+    """The rows of a module and of all below it; `counted` are the parameters of the rows before, `listed` their modules."""
     within = [call for call in planned.calls if not path or call.path == path or call.path.startswith(f"{path}.")]
     calls = [call for call in within if call.path == path]
     own = {id(parameter) for parameter in module.parameters()}
@@ -248,11 +252,15 @@ def _add_rows(
             sum(call.activation_bytes for call in within),
             len(calls),
             bool(own) and own <= counted,
+            listed.get(id(module), ""),
         )
     )
+    if id(module) in listed:
+        return
+    listed[id(module)] = path
     for name, child in module._modules.items():
         if child is not None:
-            _add_rows(rows, child, join_path(path, name), depth + 1, counted, sizes, planned)
+            _add_rows(rows, child, join_path(path, name), depth + 1, counted, listed, sizes, planned)
     counted |= own
 
 

@@ -24,9 +24,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .. import kernels
-from ..autograd.engine import _reachable
 from ..autograd.function import AccumulateGrad, Function
 from ..autograd.mode import no_grad
+from ..autograd.walk import reachable
 from ..errors import ArgumentError, AutogradError
 from ..kernels import numpy_pool
 from ..ops import activation, conv, elementwise, linalg, loss, pool, rbf, rectifier, reduce, shape, smooth
@@ -90,7 +90,7 @@ def diagonal_curvature(losses: Tensor, parameters: Iterable[Tensor]) -> list[Arr
     pending = {losses.grad_fn: (np.ones_like(losses.array), np.zeros_like(losses.array))}
     found: dict[Function, Array] = {}
     with no_grad(), np.errstate(all="ignore"):
-        for node in _reachable([losses.grad_fn]):
+        for node in reachable([losses.grad_fn]):
             if node not in pending:
                 continue
             g, h = pending.pop(node)

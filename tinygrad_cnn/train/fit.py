@@ -10,10 +10,12 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
 from .. import ops
+from ..data import Dataset
 from ..errors import ArgumentError, DataError
 from ..nn import Module
 from ..optim import Optimizer
@@ -148,14 +150,13 @@ def fit(
     >>> len(history.epochs), history.losses[-1] < history.losses[0]
     (6, True)
     """
-    if epochs < 1 or accumulate < 1 or log_every < 1:
-        raise ArgumentError(
-            f"fit: epochs must be 1 or more, got {epochs}; so must accumulate and log_every, got {accumulate} and {log_every}"
-        )
-    if not len(train):
-        raise DataError("fit: the training data has no batch: there is nothing to learn from")
+    for name, count in (("epochs", epochs), ("accumulate", accumulate), ("log_every", log_every)):
+        if not isinstance(count, Integral) or count < 1:
+            raise ArgumentError(f"fit: {name} must be a whole number, 1 or more, got {count}")
+    _check_batches(train)
+    _check_parameters(model, optimizer)
     saving = _saving(checkpoint, every, every_seconds, about, train)
-    by_update, by_epoch = _schedules(scheduler, scheduler_every)
+    by_update, by_epoch = _schedules(scheduler, scheduler_every, mode)
     measuring = Measuring(val, loss, predict, metrics or {})
     best = _best(monitor, mode, early_stopping, measuring)
     updater = Updater(model, optimizer, loss, by_update, clip_norm, clip_value, ema)
@@ -202,6 +203,25 @@ def _load_or_begin(training: Training, resume: Path | None) -> None:
         remove_fragments(folder)
 
 
+def _check_batches(train: Any) -> None:
+    if isinstance(train, Dataset) or not hasattr(train, "__len__"):
+        raise ArgumentError(
+            f"fit: the training data must be batches of a known number, anew in each epoch; a {type(train).__name__} gives "
+            "none: put the samples into a DataLoader(dataset, batch_size)"
+        )
+    if not len(train):
+        raise DataError("fit: the training data has no batch: there is nothing to learn from")
+
+
+def _check_parameters(model: Module, optimizer: Optimizer) -> None:
+    own = {id(parameter) for parameter in model.parameters()}
+    if not any(id(parameter) in own for group in optimizer.param_groups for parameter in group["params"]):
+        raise ArgumentError(
+            f"fit: the {type(optimizer).__name__} holds none of the parameters of this {type(model).__name__}, which would "
+            "learn nothing: make the optimizer of model.parameters()"
+        )
+
+
 def _saving(
     checkpoint: StrPath | None,
     every: int | None,
@@ -225,12 +245,18 @@ def _saving(
 
 
 def _schedules(
-    scheduler: Scheduler | Sequence[Scheduler] | None, scheduler_every: str
+    scheduler: Scheduler | Sequence[Scheduler] | None, scheduler_every: str, mode: str
 ) -> tuple[list[Scheduler], list[Scheduler]]:
     """The schedules that are stepped after each update, and those after each epoch."""
     if scheduler_every not in ("batch", "epoch"):
         raise ArgumentError(f"fit: scheduler_every must be 'batch' or 'epoch', got {scheduler_every!r}")
     given = [] if scheduler is None else [scheduler] if isinstance(scheduler, Scheduler) else list(scheduler)
+    for one in given:
+        if wants_metric(one) and getattr(one, "mode", mode) != mode:
+            raise ArgumentError(
+                f"fit: {type(one).__name__} takes {one.mode!r} of the monitored value for the best, fit takes {mode!r}: give "  # type: ignore[attr-defined]
+                "both the same mode="
+            )
     by_update = [one for one in given if scheduler_every == "batch" and not wants_metric(one)]
     return by_update, [one for one in given if one not in by_update]
 
@@ -240,9 +266,12 @@ def _best(
 ) -> Best:
     if mode not in ("min", "max"):
         raise ArgumentError(f"fit: mode must be 'min' or 'max', got {mode!r}")
+    own = ["loss", *(["val_loss", "val_error"] if measuring.val is not None else [])]
+    if taken := [name for name in own if name in measuring.metrics]:
+        raise ArgumentError(f"fit: {', '.join(taken)} of metrics= is measured anyway: call yours by another name")
     if measuring.metrics and measuring.val is None:
         raise ArgumentError(f"fit: {', '.join(measuring.metrics)} cannot be measured without held-out data: give val=")
-    known = ["loss", *(["val_loss", "val_error"] if measuring.val is not None else []), *measuring.metrics]
+    known = [*own, *measuring.metrics]
     if monitor is not None and monitor not in known:
         near = get_close_matches(monitor, known, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""

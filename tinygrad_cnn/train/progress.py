@@ -11,6 +11,17 @@ SMOOTHING = 50
 """The loss of single batches jumps about; what is shown beside it is the mean over this many steps."""
 
 
+def speed(rate: float) -> str:
+    """So many images a second, those of large networks, too.
+
+    Examples
+    --------
+    >>> speed(1492.3), speed(0.4321)
+    ('1,492 images/s', '0.43 images/s')
+    """
+    return f"{rate:,.0f} images/s" if rate >= 10 else f"{rate:.2g} images/s"
+
+
 class Progress:
     """The bar: how far, the loss, images a second, the time left; and a line for each finished epoch.
 
@@ -47,7 +58,7 @@ class Progress:
     def step_done(self, losses: list[float], rate: float) -> None:
         """Move by one step; `rate` is in images a second."""
         recent = losses[-SMOOTHING:]
-        self._bar.set_postfix_str(f"loss {sum(recent) / len(recent):.4f}, {rate:,.0f} images/s", refresh=False)
+        self._bar.set_postfix_str(f"loss {sum(recent) / len(recent):.4f}, {speed(rate)}", refresh=False)
         self._bar.set_description_str(f"epoch {(len(losses) - 1) // self._steps + 1}/{self._epochs}", refresh=False)
         self._bar.update()
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from .. import nn, ops, optim
 from ..data.files import atomic_write
@@ -97,6 +98,14 @@ class Settings:
         with atomic_write(path) as file:
             file.write(json.dumps({"format": FORMAT, **asdict(self)}, indent=2).encode() + b"\n")
 
+    def _check(self) -> None:
+        """Refuse what cannot stand in a field, as a file that was edited by hand may have it."""
+        for name, kind in get_type_hints(type(self)).items():
+            value = getattr(self, name)
+            least = {"epochs": 1, "batch_size": 1, "limit": 1, "threads": 1, "every": 1, "seed": 0, "workers": 0}.get(name)
+            if not _is_a(value, kind) or (least is not None and value is not None and value < least):
+                raise ValueError(f"{name} cannot be {value!r}")
+
     @classmethod
     def load(cls, path: Path) -> "Settings":
         """Read what `save` wrote.
@@ -110,6 +119,7 @@ class Settings:
             said = json.loads(path.read_bytes())
             number = said.pop("format")
             settings = cls(**said)
+            settings._check()
         except FileNotFoundError as error:
             raise CheckpointError(f"there is no {path}: name the folder of a run of `tinygrad-cnn train`") from error
         except (ValueError, TypeError, AttributeError, KeyError) as error:
@@ -118,6 +128,18 @@ class Settings:
         if number != FORMAT:
             raise CheckpointError(f"{path} has format {number}, this version reads format {FORMAT}: install a newer one")
         return settings
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    """Whether a value of a JSON file, where 1.0 may stand as 1, is of the kind that a field is annotated with."""
+    members = get_args(kind)
+    if get_origin(kind) is Literal:
+        return value in members
+    if get_origin(kind) is UnionType:
+        return any(_is_a(value, member) for member in members)
+    if kind in (int, float):
+        return type(value) in (int, kind)
+    return isinstance(value, get_origin(kind) or kind)
 
 
 def chosen(what: str, name: str, table: Mapping[str, Any]) -> Any:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..errors import DataError
+from ..errors import ArgumentError, DataError
 from ..nn import Module
 from .callbacks import Callback
 from .checkpoint import Stateful, load_checkpoint, save_checkpoint
@@ -45,7 +45,15 @@ class Measuring:
         if self.val is not None:
             result = evaluate(model, self.val, loss=self.loss, predict=self.predict)
             epoch.val_loss, epoch.val_error = result.loss, result.error
-            epoch.metrics = {name: float(metric(result)) for name, metric in self.metrics.items()}
+            epoch.metrics = {name: _number(name, metric(result)) for name, metric in self.metrics.items()}
+
+
+def _number(name: str, measured: Any) -> float:
+    try:
+        return float(measured)
+    except (TypeError, ValueError) as error:
+        kind = type(measured).__name__
+        raise ArgumentError(f"fit: the metric {name!r} must give a number, it gave a {kind}: {measured!r}") from error
 
 
 @dataclass

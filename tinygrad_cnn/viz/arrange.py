@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Union
 
-from .graph import Graph, Node
+from .graph import Edge, Graph, Node
 
 
 @dataclass
@@ -23,20 +23,28 @@ class Frame:
         The module's; ``""`` for the whole drawing.
     name : str
         Unique in the drawing, as paths are not.
+    title : str
+        What the frame of a layer says; ``""`` for a module's.
     items : list of (Node or Frame)
     """
 
     path: str
     name: str
     items: list[Union[Node, "Frame"]] = field(default_factory=list)
+    title: str = ""
 
     @property
     def innermost(self) -> Union[Node, "Frame"]:
         """The frame itself or, while it holds but one item, that one: its path says it all."""
         item: Node | Frame = self
-        while isinstance(item, Frame) and len(item.items) == 1:
+        while isinstance(item, Frame) and len(item.items) == 1 and not item.title:
             item = item.items[0]
         return item
+
+
+def forward_ends(edge: Edge) -> tuple[str, str]:
+    """The ids of an edge's ends as they were in the forward pass: gradients run the other way."""
+    return (edge.target, edge.source) if edge.kind == "gradient" else (edge.source, edge.target)
 
 
 def companions(graph: Graph) -> dict[str, list[str]]:
@@ -62,15 +70,17 @@ def companions(graph: Graph) -> dict[str, list[str]]:
     {'n2': ['n0']}
     """
     nodes = {node.id: node for node in graph.nodes}
-    uses = Counter(edge.source for edge in graph.edges)
-    fed = {edge.target for edge in graph.edges if nodes[edge.source].kind == "op"}
+    ends = [forward_ends(edge) for edge in graph.edges]
+    uses = Counter(source for source, _ in ends)
+    fed = {target for source, target in ends if nodes[source].kind in ("op", "module")}
     beside: dict[str, list[str]] = {}
-    for edge in graph.edges:
-        source, target = nodes[edge.source], nodes[edge.target]
+    for edge, (source_id, target_id) in zip(graph.edges, ends, strict=True):
+        source, target = nodes[source_id], nodes[target_id]
         if source.kind == "parameter":
-            fits = source.module == target.module
+            fits = source.module == target.module and source.layer == target.layer
         else:
-            fits = source.kind in ("leaf", "input") and (target.id in fed or edge.argument > 0)
+            fits = source.kind in ("leaf", "input") and (target.id in fed or (edge.kind == "value" and edge.argument > 0))
+            fits = fits and source.layer == target.layer
         if fits and uses[source.id] == 1 and len(beside.get(target.id, ())) < 2:
             beside.setdefault(target.id, []).append(source.id)
     return beside
@@ -90,22 +100,25 @@ def frames(graph: Graph, beside: Mapping[str, list[str]]) -> Frame:
     Frame
         The whole drawing, with the other frames inside.
     """
-    open_frames = [Frame("", "")]
+    whole = Frame("", "")
+    layers = [Frame("", f"layer{i}", title=title) for i, title in enumerate(graph.layers)]
+    whole.items.extend(layers)
+    open_frames = [[layer] for layer in layers or [whole]]
     homes: dict[str, Frame] = {}
     for node in graph.nodes:
-        if node.kind == "op":
-            homes[node.id] = _enter(open_frames, node)
+        if node.kind in ("op", "module"):
+            homes[node.id] = _enter(open_frames[node.layer], node)
             homes |= dict.fromkeys(beside.get(node.id, ()), homes[node.id])
             homes[node.id].items.append(node)
     nodes = {node.id: node for node in graph.nodes}
     for edge in graph.edges:
-        source, target = nodes[edge.source], nodes[edge.target]
-        if source.kind == "parameter" and source.module == target.module:
+        source, target = (nodes[end] for end in forward_ends(edge))
+        if source.kind == "parameter" and source.module == target.module and source.layer == target.layer:
             homes.setdefault(source.id, homes[target.id])
     for node in graph.nodes:
-        if node.kind != "op":
-            homes.get(node.id, open_frames[0]).items.append(node)
-    return open_frames[0]
+        if node.kind not in ("op", "module"):
+            homes.get(node.id, open_frames[node.layer][0]).items.append(node)
+    return whole
 
 
 def _enter(open_frames: list[Frame], op: Node) -> Frame:

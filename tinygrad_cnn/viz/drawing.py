@@ -1,22 +1,33 @@
 """`viz.graph`: the recorded graph as something to look at, in a notebook or in a file.
 
-The three steps are elsewhere: `graph.trace` makes plain data, `dot.to_dot` text, `render.draw` a picture. What is decided
-here is what a user gets when a step cannot be done: the step before it, and one line that says why.
+The steps are elsewhere: `graph.trace` makes plain data, `measure`, `collapse`, `fold` and `backward` make other plain data of
+it, `dot.to_dot` text, `render.draw` a picture. What is decided here is what a user gets when a step cannot be done: the step
+before it, and one line that says why.
 """
 
+import base64
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from html import escape
 from os import PathLike
 from pathlib import Path
-from typing import get_args
+from typing import Literal, TypeAlias, get_args
 
+from ..autograd.function import Array, Function
 from ..errors import ArgumentError
 from ..tensor import Tensor
-from .dot import Direction, check_direction, to_dot
-from .graph import Graph, Kind, trace
-from .render import FORMATS, INSTALL, check_format, draw, find_renderer
+from .backward import backward_of, both
+from .collapse import Rule, collapsed
+from .dot import Direction, check_direction, picture_file, to_dot
+from .fold import folded
+from .graph import Graph, Kind, trace_nodes
+from .measure import Measure, check_measure, measured
+from .picture import png
+from .render import FORMATS, INSTALL, check_format, draw, find_renderer, html_page
+
+Passes: TypeAlias = Literal["forward", "backward", "both"]
 
 # A notebook draws without being asked, so it leaves out what would take long and could not be read.
 MOST_NODES_SHOWN = 3000
@@ -32,17 +43,27 @@ class GraphDrawing:
         The plain data.
     """
 
-    def __init__(self, graph: Graph, title: str | None, direction: Direction, show_values: bool) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        title: str | None = None,
+        direction: Direction = "TB",
+        show_values: bool = True,
+        color: Measure | None = None,
+    ) -> None:
         check_direction(direction)
         self.graph = graph
         self._title = title
         self._direction = direction
         self._show_values = show_values
+        self._color = color
 
     @cached_property
     def source(self) -> str:
         """The drawing in DOT, the language of Graphviz."""
-        return to_dot(self.graph, title=self._title, direction=self._direction, show_values=self._show_values)
+        return to_dot(
+            self.graph, title=self._title, direction=self._direction, show_values=self._show_values, color=self._color
+        )
 
     def render(self, path: str | PathLike[str] = "graph.svg", *, timeout: float | None = 120.0) -> Path:
         """Draw into a file.
@@ -50,7 +71,7 @@ class GraphDrawing:
         Parameters
         ----------
         path : path
-            Its suffix says the format: .svg, .png or .pdf.
+            Its suffix says the format: .svg, .png or .pdf, or .html, a page with the svg in it.
         timeout : float, optional
             Seconds after which to give up; None waits for ever.
 
@@ -68,13 +89,20 @@ class GraphDrawing:
             If drawing takes too long, or fails.
         """
         path = Path(path)
-        format, renderer = check_format(path.suffix), find_renderer()
+        page = path.suffix.lower() == ".html"
+        format, renderer = check_format(".svg" if page else path.suffix), find_renderer()
         if renderer is None:
             text = self.save(path.with_suffix(".dot"))
             warnings.warn(f"no picture was drawn, its DOT text is in {text}: {INSTALL}", stacklevel=2)
             return text
-        path.write_bytes(draw(self.source, format, renderer, timeout))
+        picture = draw(self.source, format, renderer, timeout, self._picture_files())
+        path.write_bytes(html_page(picture.decode(), self._title or path.stem).encode() if page else picture)
         return path
+
+    def _picture_files(self) -> dict[str, bytes]:
+        """The files that `source` names."""
+        named = [(node, name, text) for node in self.graph.nodes for name, text in node.pictures.items()]
+        return {picture_file(node, name): base64.b64decode(text) for node, name, text in named}
 
     def save(self, path: str | PathLike[str] = "graph.dot") -> Path:
         """Write the DOT text, or the plain data, into a file; needs no program.
@@ -111,7 +139,7 @@ class GraphDrawing:
             renderer = find_renderer()
             if renderer is None:
                 return None, f"No picture, only its DOT text: {INSTALL}"
-            return draw(self.source, "svg", renderer, SECONDS_TO_SHOW).decode(), ""
+            return draw(self.source, "svg", renderer, SECONDS_TO_SHOW, self._picture_files()).decode(), ""
         except Exception as error:  # a notebook that shows a value must not end in a stack trace
             return None, f"No picture, only its DOT text: {error}"
 
@@ -137,11 +165,18 @@ def graph(
     title: str | None = None,
     direction: Direction = "TB",
     show_values: bool = True,
+    passes: Passes = "forward",
+    depth: int | None = None,
+    collapse: Rule | None = None,
+    fold_repeats: bool = False,
+    color: Measure | None = None,
+    pictures: bool = False,
 ) -> GraphDrawing:
     """Draw what one or several tensors were computed from.
 
     Ops are drawn with their settings and the dtype and shape of what they make, parameters with their module's path, in the
-    frames of the modules. Each argument has its arrow: ``x * x`` has two.
+    frames of the modules. Each argument has its arrow: ``x * x`` has two. The graph of a gradient (``create_graph=True``) is
+    drawn in layers: the forward pass, then what the backward pass added.
 
     Parameters
     ----------
@@ -153,6 +188,21 @@ def graph(
         From top to bottom or from left to right.
     show_values : bool
         Write the dtype and shape of the values.
+    passes : {"forward", "backward", "both"}
+        The forward graph, that of its backward pass, or both beside each other.
+    depth : int, optional
+        Draw modules as one box, with shapes at the arrows, where their path has that many names: 1 for the network's parts.
+    collapse : callable, optional
+        Which modules to draw as one box: asked with each path, ``lambda path: "downsample" in path``; a string as the answer
+        names a box that several modules share.
+    fold_repeats : bool
+        Draw equal modules in a row once, with their number.
+    color : {"time", "bytes", "flops", "gradnorm", "saved"}, optional
+        What the colours say; each box has its number, and there is a legend. Seconds are those of each op run again by itself;
+        see `viz.measure`.
+    pictures : bool
+        Put values and gradients into the boxes, as small pictures of the first sample. Gradients are of the one output,
+        computed for this; no ``.grad`` changes.
 
     Returns
     -------
@@ -163,8 +213,12 @@ def graph(
     ------
     AutogradError
         If a tensor has no graph; says why, and what to do.
+    GraphFreedError
+        If pictures or the gradients' lengths are asked for after ``backward()`` has freed what they need.
     ArgumentError
-        If something else than tensors is given, or another direction.
+        If something else than tensors is given, or an option that there is not.
+    MissingExtraError
+        If pictures are asked for without Pillow.
 
     Examples
     --------
@@ -174,4 +228,45 @@ def graph(
     >>> viz.graph((x * x).sum(), title="sum of squares")
     <GraphDrawing of 2 ops, 1 leaf, 1 output; .render('graph.svg') draws it into a file>
     """
-    return GraphDrawing(trace(outputs), title, direction, show_values)
+    check_measure(color)
+    if passes not in get_args(Passes):
+        raise ArgumentError(f"passes must be 'forward', 'backward' or 'both', got {passes!r}")
+    traced, ids = trace_nodes(outputs)
+    values, gradients = _numbers(outputs) if pictures or color == "gradnorm" else ({}, {})
+    if color is not None:
+        traced = measured(traced, ids, color, gradients)
+    if pictures:
+        traced = _illustrated(traced, ids, values, gradients)
+    traced = collapsed(traced, depth, collapse)
+    if fold_repeats:
+        traced = folded(traced)
+    shown = traced if passes == "forward" else backward_of(traced) if passes == "backward" else both(traced)
+    return GraphDrawing(shown, title, direction, show_values, color)
+
+
+def _numbers(outputs: Tensor | Sequence[Tensor]) -> tuple[Mapping[Function, Array], Mapping[Function, Array]]:
+    """The value and the gradient of each node behind one number."""
+    from ..explorer.record import record
+
+    several = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    if len(several) != 1 or several[0].numel() != 1:
+        shapes = ", ".join(str(tensor.shape) for tensor in several)
+        raise ArgumentError(
+            f"pictures and color='gradnorm' show gradients, which are those of one number; give one tensor with one element "
+            f"(a loss), got shape {shapes}"
+        )
+    recording = record(several[0])
+    return recording.values, recording.gradients
+
+
+def _illustrated(
+    traced: Graph, ids: Mapping[Function, str], values: Mapping[Function, Array], gradients: Mapping[Function, Array]
+) -> Graph:
+    """The graph with pictures of what is known of each node."""
+    found: dict[str, dict[str, str]] = {}
+    for name, arrays in (("value", values), ("gradient", gradients)):
+        for node, array in arrays.items():
+            picture = png(array, signed=name == "gradient") if node in ids else None
+            if picture is not None:
+                found.setdefault(ids[node], {})[name] = picture
+    return replace(traced, nodes=tuple(replace(node, pictures=found.get(node.id, {})) for node in traced.nodes))
