@@ -22,7 +22,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_its_code_runs_and_learns(tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     script = tmp_path / "readme.py"
     script.write_text("\n".join([*blocks, "assert loss.item() < 1.5", "assert h.tolist() == (6 * x0).tolist()"]).replace(
         "y = (x @ x.T)", "x0 = x.detach().clone()\ny = (x @ x.T)"), encoding="utf-8")  # fmt: skip
@@ -32,9 +32,12 @@ def test_its_code_runs_and_learns(tmp_path: Path) -> None:
     ElementTree.parse(tmp_path / "lenet.svg")
 
 
-def test_its_picture_is_in_the_repository() -> None:
-    (picture,) = re.findall(r'<img src="([^"]+)"', README)
-    ElementTree.parse(ROOT / picture)
+def test_its_pictures_are_in_the_repository() -> None:
+    for picture in re.findall(r'<img src="([^"]+)"', README):
+        if picture.endswith(".svg"):
+            ElementTree.parse(ROOT / picture)
+        else:
+            assert (ROOT / picture).read_bytes().startswith(b"\x89PNG")
 
 
 def test_its_verify_table_is_todays() -> None:
