@@ -300,13 +300,10 @@ export class Panel {
     }
     if (e.recorded === undefined || e.sum === null) return box;
     const fine = agrees(e.sum, e.recorded, e.magnitude);
-    box.append(
-      make(
-        "p",
-        fine ? "fine" : "wrong",
-        `${fine ? "✓" : "✗"} ${say("recorded")} ${format(e.recorded)} · ${say(fine ? "agrees" : "differs")}`,
-      ),
-    );
+    const close = Math.abs(e.sum - e.recorded) <= 1e-5 * Math.abs(e.recorded);
+    const verdict = say(!fine ? "differs" : close ? "agrees" : "rounding");
+    const mark = fine ? "✓" : "✗";
+    box.append(make("p", fine ? "fine" : "wrong", `${mark} ${say("recorded")} ${format(e.recorded)} · ${verdict}`));
     return box;
   }
 
