@@ -44,6 +44,8 @@ SHIFT = transforms.RandomCrop(28, padding=1)
 def train(options):
     tg.manual_seed(options.seed)
     digits, held_out = data.MNIST(subset=options.subset), data.MNIST(train=False, subset=options.subset)
+    if options.limit:
+        digits = data.Subset(digits, range(options.limit))
     loader = data.DataLoader(digits, batch_size=100, shuffle=True, drop_last=True)
     test = data.DataLoader(held_out, batch_size=500)
 
@@ -83,6 +85,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--subset", action="store_true", help="the 5,000 digits that come with the package")
+    parser.add_argument("--limit", type=int, help="only so many of the training digits")
     parser.add_argument("--out", help="a file for the weights, written after each epoch (.safetensors)")
     train(parser.parse_args())
 

@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 def node():
     found = shutil.which("node")
     if found is None:
-        pytest.fail("the explorer's scripts are tested with Node.js 20 or later: apt-get install nodejs")
+        pytest.fail("the explorer's scripts are tested with Node.js 18 or later: apt-get install nodejs")
     return found
 
 
