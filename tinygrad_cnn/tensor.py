@@ -28,6 +28,7 @@ Bool: TypeAlias = bool
 Int: TypeAlias = int
 Float: TypeAlias = float
 
+_ndarray = np.ndarray
 _default_dtype: np.dtype[Any] = np.dtype(np.float32)
 
 
@@ -156,9 +157,12 @@ class Tensor:
     _accumulator: "weakref.ref[AccumulateGrad] | None" = None
 
     def __init__(self, data: Any, requires_grad: Bool = False) -> None:
-        self.array: Array = data if type(data) is np.ndarray and data.dtype.kind in "biuf" else as_array(data)
-        if isinstance(data, Tensor):
-            data._alias(self, cut_off=True)
+        if type(data) is _ndarray and data.dtype.kind in "biuf":
+            self.array: Array = data
+        else:
+            self.array = as_array(data)
+            if isinstance(data, Tensor):
+                data._alias(self, cut_off=True)
         if requires_grad:
             self.requires_grad = True
 
@@ -243,7 +247,7 @@ class Tensor:
             return self.grad_fn
         node = self._accumulator() if self._accumulator is not None else None
         if node is None:
-            node = autograd.function.AccumulateGrad.of(self)
+            node = autograd.function.AccumulateGrad(self)
             self._accumulator = weakref.ref(node)
         return node
 

@@ -9,13 +9,14 @@ of its consumers have been, and its gradient is complete. The pass is three step
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from ..errors import AutogradError
 from ..tensor import Tensor
 from .function import AccumulateGrad, Function, Hook
-from .mode import STATE, set_grad_enabled
+from .mode import STATE
 from .walk import reachable
 
 
@@ -49,33 +50,43 @@ def run_backward(
         The gradients of the targets that were reached; empty with `accumulate`.
     """
     order = reachable([output._edge() for output in outputs])
-    wanted = set(order) if targets is None else _leading_to(order, targets)
-    asked_for = set() if targets is None else set(targets)
-    pending = _Pending(create_graph)
+    wanted = None if targets is None else _leading_to(order, targets)
+    asked_for = () if targets is None or accumulate else set(targets)
+    pending: dict[Function, Tensor] = {}
+    owned: set[Function] = set()
     captured: dict[Function, Tensor] = {}
-    # An infinite gradient is a result, not an accident of NumPy's; `detect_anomaly` is there to find it.
-    with set_grad_enabled(create_graph), np.errstate(all="ignore"):
-        for output, gradient in zip(outputs, gradients, strict=True):
-            pending.add(output._edge(), gradient)
-        for node in order:
-            if node not in wanted or node not in pending.gradients:
-                continue
-            gradient, owned = pending.take(node)
-            hooks = node.variable._hooks if isinstance(node, AccumulateGrad) else node.hooks
-            if hooks or node.retains_grad is not None:
-                gradient, owned = _run_hooks(node, hooks, gradient, owned)
-            if node in asked_for and not accumulate:
-                captured[node] = gradient
-            if isinstance(node, AccumulateGrad):
-                if accumulate:
-                    node.accumulate(gradient, owned, create_graph)
-                continue
-            if wanted.isdisjoint(node.edges):
-                continue  # a target: what it saved is left for whoever goes on from here
-            for edge, input_gradient in _differentiate(node, gradient, wanted, create_graph):
-                pending.add(edge, input_gradient)
-            if not retain_graph:
-                node.release()
+    mode, STATE.grad_enabled = STATE.grad_enabled, create_graph
+    try:
+        # An infinite gradient is a result, not an accident of NumPy's; `detect_anomaly` is there to find it.
+        with np.errstate(all="ignore"):
+            for output, gradient in zip(outputs, gradients, strict=True):
+                _hand_over(output._edge(), gradient, pending, owned, create_graph)
+            for node in order:
+                if node not in pending or (wanted is not None and node not in wanted):
+                    continue
+                gradient = pending.pop(node)
+                is_ours = node in owned
+                leaf = node if isinstance(node, AccumulateGrad) else None
+                hooks = node.hooks if leaf is None else leaf.variable._hooks
+                if hooks or node.retains_grad is not None:
+                    gradient, is_ours = _run_hooks(node, hooks, gradient, is_ours)
+                if node in asked_for:
+                    captured[node] = gradient
+                if leaf is not None:
+                    if accumulate:
+                        leaf.accumulate(gradient, is_ours, create_graph)
+                    continue
+                if wanted is not None and wanted.isdisjoint(node.edges):
+                    continue  # a target: what it saved is left for whoever goes on from here
+                for edge, part in _differentiate(node, gradient, wanted, create_graph):
+                    if edge in pending:
+                        _hand_over(edge, part, pending, owned, create_graph)
+                    else:
+                        pending[edge] = part
+                if not retain_graph:
+                    node.release()
+    finally:
+        STATE.grad_enabled = mode
     if create_graph:
         sums = [node.variable.grad for node in order if isinstance(node, AccumulateGrad)] if accumulate else []
         made = [tensor._edge() for tensor in (*captured.values(), *sums) if tensor is not None and tensor.requires_grad]
@@ -100,35 +111,24 @@ def _leading_to(order: Sequence[Function], targets: Iterable[Function]) -> set[F
     return leading
 
 
-class _Pending:
-    """Gradients on their way, by the node that they are for.
+def _hand_over(
+    node: Function, gradient: Tensor, pending: dict[Function, Tensor], owned: set[Function], create_graph: bool
+) -> None:
+    """Add to the gradient that waits for a node.
 
     A gradient that a rule returned is borrowed (it may be the very array that another input got, as in ``a + b``), so
     the first addition makes a new buffer. That buffer is ours, and later ones are added to it in place.
     """
-
-    def __init__(self, create_graph: bool) -> None:
-        self.gradients: dict[Function, Tensor] = {}
-        self._owned: set[Function] = set()
-        self._create_graph = create_graph
-
-    def add(self, node: Function, gradient: Tensor) -> None:
-        held = self.gradients.get(node)
-        if held is None:
-            self.gradients[node] = gradient
-        elif self._create_graph:
-            self.gradients[node] = held + gradient
-        elif node in self._owned:
-            np.add(held.array, gradient.array, out=held.array)
-        else:
-            self.gradients[node] = Tensor(held.array + gradient.array)
-            self._owned.add(node)
-
-    def take(self, node: Function) -> tuple[Tensor, bool]:
-        """The complete gradient of a node, and whether its buffer is ours to give away."""
-        owned = node in self._owned
-        self._owned.discard(node)
-        return self.gradients.pop(node), owned
+    held = pending.get(node)
+    if held is None:
+        pending[node] = gradient
+    elif create_graph:
+        pending[node] = held + gradient
+    elif node in owned:
+        np.add(held.array, gradient.array, out=held.array)
+    else:
+        pending[node] = Tensor(held.array + gradient.array)
+        owned.add(node)
 
 
 def _run_hooks(node: Function, hooks: Sequence[Hook] | None, gradient: Tensor, owned: bool) -> tuple[Tensor, bool]:
@@ -153,40 +153,53 @@ def _run_hooks(node: Function, hooks: Sequence[Hook] | None, gradient: Tensor, o
 
 
 def _differentiate(
-    node: Function, gradient: Tensor, wanted: set[Function], create_graph: bool
+    node: Function, gradient: Tensor, wanted: set[Function] | None, create_graph: bool
 ) -> list[tuple[Function, Tensor]]:
-    """Apply the node's rule and return the gradient for each edge that leads to something wanted."""
-    needed = node.needs_input_grad
-    node.needs_input_grad = tuple([edge in wanted for edge in node.edges])
-    # The rule answers for what it returns; the ops that it consists of are not looked at one by one.
-    anomaly, STATE.observer = STATE.observer, None
-    path, STATE.module_path = STATE.module_path, node.module
-    try:
-        if create_graph or node.backward_kernel is None:
-            returned = node.backward(gradient)
-        else:
-            returned = node.backward_kernel(gradient.array)
-    finally:
-        STATE.observer, STATE.module_path = anomaly, path
-        node.needs_input_grad, asked = needed, node.needs_input_grad
-    gradients = returned if isinstance(returned, tuple) else (returned,)
-    if anomaly is not None:
-        anomaly.after_backward(node, gradient.array, gradients)
-    if len(gradients) != len(node.edges):
+    """Apply the node's rule and return the gradient for each edge that leads to something wanted; None wants all."""
+    edges = node.edges
+    observer = STATE.observer
+    if wanted is None and observer is None and not create_graph and node.backward_kernel is not None:
+        returned = node.backward_kernel(gradient.array)
+    else:
+        returned = _apply_rule(node, gradient, wanted, create_graph)
+    gradients = returned if type(returned) is tuple else (returned,)
+    if observer is not None:
+        observer.after_backward(node, gradient.array, gradients)
+    if len(gradients) != len(edges):
         raise AutogradError(
-            f"{node.described} has {len(node.edges)} inputs, but its backward returned {len(gradients)} gradients; "
+            f"{node.described} has {len(edges)} inputs, but its backward returned {len(gradients)} gradients; "
             "return one for each input, None where needs_input_grad is False"
         )
     result = []
-    for i, (edge, value) in enumerate(zip(node.edges, gradients, strict=True)):
-        if edge is None or value is None or not asked[i]:
+    for i, value in enumerate(gradients):
+        edge = edges[i]
+        if value is None or edge is None or (wanted is not None and edge not in wanted):
             continue
         tensor = value if isinstance(value, Tensor) else Tensor(value)
-        if tensor.array.shape != node.input_shapes[i]:
+        array = tensor.array
+        if array.shape != node.input_shapes[i]:
             raise _wrong_shape(f"the backward of {node.described}, for input {i},", tensor, node.input_shapes[i])
         # A float32 input gets a float32 gradient, whatever its op was mixed with.
-        result.append((edge, tensor if tensor.array.dtype == node.input_dtypes[i] else tensor.to(node.input_dtypes[i])))
+        dtype = node.input_dtypes[i]
+        result.append((edge, tensor if array.dtype is dtype or array.dtype == dtype else tensor.to(dtype)))
     return result
+
+
+def _apply_rule(node: Function, gradient: Tensor, wanted: set[Function] | None, create_graph: bool) -> Any:
+    """What the node's rule returns, with nothing asked of it that is not wanted."""
+    needed = node.needs_input_grad
+    if wanted is not None:
+        node.needs_input_grad = tuple([edge in wanted for edge in node.edges])
+    # The rule answers for what it returns; the ops that it consists of are not looked at one by one.
+    observer, STATE.observer = STATE.observer, None
+    path, STATE.module_path = STATE.module_path, node.module
+    try:
+        if create_graph or node.backward_kernel is None:
+            return node.backward(gradient)
+        return node.backward_kernel(gradient.array)
+    finally:
+        STATE.observer, STATE.module_path = observer, path
+        node.needs_input_grad = needed
 
 
 def _wrong_shape(origin: str, gradient: Tensor, shape: tuple[int, ...]) -> AutogradError:

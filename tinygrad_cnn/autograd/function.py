@@ -25,7 +25,8 @@ collector): a saved output is kept as its array and re-attached to the node when
 import itertools
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +35,12 @@ from ..errors import AutogradError, GraphFreedError, InplaceError
 from ..tensor import Tensor, VersionCounter
 from .mode import STATE
 
-if TYPE_CHECKING:
-    from typing import Self
-
 Array = NDArray[Any]
 Hook = Callable[[Tensor], Tensor | None]
 
 _next_number = itertools.count().__next__
+_array_of, _requires_grad_of = attrgetter("array"), attrgetter("_requires_grad")
+_shape_of, _dtype_of = attrgetter("shape"), attrgetter("dtype")
 
 
 class Function:
@@ -67,24 +67,30 @@ class Function:
         Results of `forward` beside the output that carry no gradient (max pooling's indices), if it set any.
     """
 
-    __slots__ = (
-        "__dict__", "__weakref__", "_inputs", "_output_counter", "_saved", "auxiliary", "dtype", "edges", "hooks",
-        "input_dtypes", "input_shapes", "module", "needs_input_grad", "number", "params", "retains_grad", "shape",
-    )  # fmt: skip
+    # Class attributes are the defaults: a new node sets only what is its own.
+    edges: "tuple[Function | None, ...]" = ()
+    needs_input_grad: tuple[bool, ...] = ()
+    input_shapes: tuple[tuple[int, ...], ...]
+    input_dtypes: tuple[np.dtype[Any], ...]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    number: int
+    module: str = ""
+    auxiliary: tuple[Array, ...] = ()
+    hooks: list[Hook] | None = None
+    retains_grad: weakref.ref[Tensor] | None = None
+
+    # The inputs and their arrays while `forward` runs, so that what it saves can be recognised as an input.
+    _inputs: tuple[tuple[Tensor, ...], list[Array]] | None = None
+    # What the rule needs, in the order it was saved: (input tensor | None, array, version when saved).
+    _saved: list[tuple[Tensor | None, Array | None, int]] | None
+    _output_counter: VersionCounter | None = None
 
     def __init__(self, **params: Any) -> None:
         self.params = params
-        self.__dict__.update(params)
-        self.edges: tuple[Function | None, ...] = ()
-        self.needs_input_grad: tuple[bool, ...] = ()
-        # The inputs and their arrays while `forward` runs, so that what it saves can be recognised as an input.
-        self._inputs: tuple[tuple[Tensor, ...], list[Array]] | None = None
-        # What the rule needs, in the order it was saved: (input tensor | None, array, version when saved).
-        self._saved: list[tuple[Tensor | None, Array | None, int]] | None = []
-        self._output_counter: VersionCounter | None = None
-        self.auxiliary: tuple[Array, ...] = ()
-        self.hooks: list[Hook] | None = None
-        self.retains_grad: weakref.ref[Tensor] | None = None
+        for name, value in params.items():
+            setattr(self, name, value)
+        self._saved = []
 
     # What an op defines ---------------------------------------------------------------------------------------------
 
@@ -116,20 +122,25 @@ class Function:
         return cls(**params)(*inputs)
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        record = False
         for x in inputs:
             if x._is_view and x._is_stale:
                 x._refuse_if_stale(self.op_name)
-            record = record or x._requires_grad
-        if not (record and STATE.grad_enabled):
+        self.needs_input_grad = needed = tuple(map(_requires_grad_of, inputs))
+        arrays = list(map(_array_of, inputs))
+        if True in needed and STATE.grad_enabled:
+            output = self._recorded(inputs, arrays)
+        else:
             self.needs_input_grad = (False,) * len(inputs)
-            output = Tensor(self.forward(*[x.array for x in inputs]))
+            output = Tensor(self.forward(*arrays))
             if STATE.observer is not None:
                 STATE.observer.after_forward(self, inputs, output)
-            return inputs[0]._alias(output) if self._shares_memory(inputs, output) else output
+        if self.is_view and np.may_share_memory(output.array, inputs[0].array):
+            return inputs[0]._alias(output)
+        return output
+
+    def _recorded(self, inputs: tuple[Tensor, ...], arrays: list[Array]) -> Tensor:
+        """Compute the output and become the node of the graph that it came from."""
         self.module = STATE.module_path
-        self.needs_input_grad = tuple([x._requires_grad for x in inputs])
-        arrays = [x.array for x in inputs]
         if len(arrays) > 1 and (arrays[0] is arrays[1] or len(arrays) > 2):
             _tell_apart(inputs, arrays)
         self._inputs = inputs, arrays
@@ -139,16 +150,14 @@ class Function:
             STATE.observer.after_forward(self, inputs, output)
         self.edges = tuple([x._edge() if x._requires_grad else None for x in inputs])
         self.number = _next_number()  # after the edges, which may have made the nodes of leaves
-        self.input_shapes = tuple([x.array.shape for x in inputs])
-        self.input_dtypes = tuple([x.array.dtype for x in inputs])
+        self.input_shapes = tuple(map(_shape_of, arrays))
+        self.input_dtypes = tuple(map(_dtype_of, arrays))
         self.shape, self.dtype = output.array.shape, output.array.dtype
         output.grad_fn = self
         output._requires_grad = True
-        output._counter = self._output_counter
-        return inputs[0]._alias(output) if self._shares_memory(inputs, output) else output
-
-    def _shares_memory(self, inputs: tuple[Tensor, ...], output: Tensor) -> bool:
-        return self.is_view and np.may_share_memory(output.array, inputs[0].array)
+        if self._output_counter is not None:
+            output._counter = self._output_counter
+        return output
 
     # Saving for the backward pass -----------------------------------------------------------------------------------
 
@@ -157,13 +166,14 @@ class Function:
         if self._inputs is None:
             return
         assert self._saved is not None
+        inputs, arrays = self._inputs
         for value in values:
-            for x, array in zip(*self._inputs, strict=True):
+            origin, version = None, 0
+            for x, array in zip(inputs, arrays, strict=True):
                 if array is value:
-                    self._saved.append((x, x.array, x._version))
+                    origin, value, version = x, x.array, x._version
                     break
-            else:
-                self._saved.append((None, value, 0))
+            self._saved.append((origin, value, version))
 
     def save_output(self, y: Array) -> None:
         """Keep the output for the rule; it comes back attached to this node."""
@@ -180,7 +190,16 @@ class Function:
     @property
     def saved_arrays(self) -> tuple[Any, ...]:
         """What was saved, as arrays, for `backward_kernel`."""
-        return tuple([self._checked(*entry) for entry in self._entries()])
+        entries = self._entries()
+        for tensor, array, version in entries:
+            # Most are seen at a glance to be as they were; `_checked` knows the rest.
+            if tensor is None and version == 0:
+                continue
+            counter = self._output_counter if tensor is None else tensor._counter
+            was_written = counter is not None and counter.value != 0
+            if was_written or (tensor is not None and tensor.array is not array):
+                self._checked(tensor, array, version)
+        return tuple([array for _, array, _ in entries])
 
     def release(self) -> None:
         """Free what was saved; a rule that reads it after this raises."""
@@ -265,17 +284,15 @@ class AccumulateGrad(Function):
     """
 
     variable: Tensor
+    input_shapes = ()
+    input_dtypes = ()
 
-    @classmethod
-    def of(cls, leaf: Tensor) -> "Self":
-        """The node of this leaf, made at its first use in a graph."""
-        node = cls(variable=leaf)
-        node.params = {}
-        node.number = _next_number()
-        node.module = STATE.module_path
-        node.shape, node.dtype = leaf.array.shape, leaf.array.dtype
-        node.input_shapes, node.input_dtypes = (), ()
-        return node
+    def __init__(self, leaf: Tensor) -> None:
+        self.params, self._saved = {}, []
+        self.variable = leaf
+        self.number = _next_number()
+        self.module = STATE.module_path
+        self.shape, self.dtype = leaf.array.shape, leaf.array.dtype
 
     def accumulate(self, gradient: Tensor, owned: bool, create_graph: bool) -> None:
         """Add to the leaf's gradient; ``owned`` says that nobody else holds the gradient's buffer."""

@@ -20,19 +20,22 @@ def _as_tuple(tensors: Tensors) -> tuple[Tensor, ...]:
 
 def _start(output: Tensor, gradient: Tensor | None) -> Tensor:
     """The gradient that a backward pass starts with at this output."""
-    if not output.requires_grad:
+    if not (output._requires_grad or output.requires_grad):
         raise AutogradError(
             "backward from a tensor that needs no gradient: none of what it was computed from has requires_grad=True, or "
             "it was computed under no_grad() or detached"
         )
-    output._refuse_if_stale("backward")
+    if output._is_view:
+        output._refuse_if_stale("backward")
     if gradient is None:
         if output.numel() != 1:
             raise AutogradError(
                 f"backward from a tensor of shape {output.shape} needs the gradient to start with, of the same shape; "
                 "only for a tensor with one element it is 1 by itself (did you forget .sum() or .mean()?)"
             )
-        return Tensor(np.ones(output.shape, output.dtype))
+        one = np.empty(output.array.shape, output.array.dtype)
+        one.fill(1)
+        return Tensor(one)
     if not isinstance(gradient, Tensor):
         raise DTypeError(f"the gradient to start with must be a tensor, got {type(gradient).__name__}: use tensor(gradient)")
     if gradient.shape != output.shape:

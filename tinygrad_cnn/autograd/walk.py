@@ -5,11 +5,14 @@ went, so a walk starts at results; `consumers` turns the edges round for those w
 """
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..tensor import Array, Tensor
     from .function import Function
+
+_NUMBER = attrgetter("number")
 
 
 def reachable(roots: "Iterable[Function]") -> "list[Function]":
@@ -31,7 +34,7 @@ def reachable(roots: "Iterable[Function]") -> "list[Function]":
             if edge is not None and edge not in seen:
                 seen.add(edge)
                 stack.append(edge)
-    return sorted(seen, key=lambda node: node.number, reverse=True)
+    return sorted(seen, key=_NUMBER, reverse=True)
 
 
 def consumers(order: "Sequence[Function]") -> "dict[Function, list[tuple[Function, int]]]":
