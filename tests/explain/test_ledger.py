@@ -65,6 +65,8 @@ def test_text_names_pixels_gradients_and_where_they_came_from(net, loss):
     assert "gweight[1, 0, 2, 1] = sum over n, i, j of x[n, 0, i + 1, j] * gy[n, 1, i, j]" in text
     assert "relu1: gate open <- pool1: won window [" in text
     assert "<- conv2: sum of" in text
+    header = next(i for i, line in enumerate(lines) if line.lstrip().startswith("share"))
+    assert lines[header + 1].strip() == "which came from", "the rows take two lines, and so does their header"
     assert "... 109 smaller terms add" in text
     assert "The 112 terms add up to" in text
     assert max(map(len, lines)) < 100

@@ -45,7 +45,10 @@ def meetings(x_shape, weight_shape, y_shape, stride, before, dilation, groups):
 @st.composite
 def convolutions(draw):
     dims = draw(st.integers(1, 3))
-    per_axis = lambda low, high: tuple(draw(st.integers(low, high)) for _ in range(dims))  # noqa: E731
+
+    def per_axis(low, high):
+        return tuple(draw(st.integers(low, high)) for _ in range(dims))
+
     groups = draw(st.sampled_from([1, 2]))
     kernel, stride, dilation = per_axis(1, 3 if dims < 3 else 2), per_axis(1, 3), per_axis(1, 2)
     padding = tuple((draw(st.integers(0, 2)), draw(st.integers(0, 2))) for _ in range(dims))

@@ -6,9 +6,11 @@ import { test } from "node:test";
 import {
   adaptiveWindow,
   broadcastIndex,
+  combined,
   flatten,
   indices,
   meetings,
+  spreadIndex,
   unflatten,
   windowOf,
   windowsAround,
@@ -129,6 +131,24 @@ test("places and indices", () => {
   });
   assert.deepEqual(indices([]), [[]]);
   assert.deepEqual(broadcastIndex([3, 1], [5, 2, 7]), [2, 0]);
+});
+
+test("where a broadcast cell went", () => {
+  const result = [2, 3, 4];
+  for (const shape of [[], [4], [1], [3, 1], [1, 4], [2, 1, 4], [2, 3, 4]]) {
+    for (const cell of indices(shape)) {
+      const expected = indices(result).filter((at) => String(broadcastIndex(shape, at)) === String(cell));
+      assert.deepEqual(spreadIndex(shape, cell, result), expected);
+    }
+  }
+});
+
+test("one of each list, in every way", () => {
+  assert.deepEqual(
+    combined([["a", "b"], ["c"], ["d", "e"]]).map((picks) => picks.join("")),
+    ["acd", "ace", "bcd", "bce"],
+  );
+  assert.deepEqual(combined([["a"], []]), []);
 });
 
 test("numbers are written to 6 digits", () => {

@@ -54,4 +54,26 @@ def pools_and_norms():
     return net, F.cross_entropy(net(tg.randn(2, 1, 8, 8)), tg.tensor([2, 0]))
 
 
-ALL = [lenet, residual_block, inception, dilated_transposed, pools_and_norms]
+class Attention(nn.Module):
+    """Group norm, resampling, and pixels that look at each other: the ops that are no layer with a window."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.norm = nn.GroupNorm(2, 4)
+
+    def forward(self, x):
+        x = F.interpolate(self.norm(self.conv(x)), size=(2, 3), mode="bilinear")
+        rows = x.flatten(2)  # (n, 4, 6)
+        looks = (rows.transpose(1, 2) @ rows / 2).softmax(2)
+        seen = (rows @ looks).tanh()
+        return seen.square().sum(2) - seen.exp().mean(2)
+
+
+def attention():
+    net = Attention()
+    target = tg.tensor([3, 1])
+    return net, F.nll_loss(F.log_softmax(net(tg.randn(2, 1, 6, 7)), 1), target, weight=tg.tensor([1.0, 2.0, 3.0, 0.5]))
+
+
+ALL = [lenet, residual_block, inception, dilated_transposed, pools_and_norms, attention]

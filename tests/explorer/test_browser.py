@@ -5,34 +5,25 @@ which numbers met in the cell that is asked for.
 """
 
 import json
-import shutil
 import time
 from itertools import product
 
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
 
 import tinygrad_cnn as tg
 import tinygrad_cnn.nn.functional as F
 from tinygrad_cnn import models, nn, viz
 from tinygrad_cnn.nn.skip_init import skip_init
 
-from .explorer_cases import dilated_transposed, inception, lenet, pools_and_norms, residual_block
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+from ..chromium import chromium
+from .explorer_cases import attention, dilated_transposed, inception, lenet, pools_and_norms, residual_block
 
 
 @pytest.fixture(scope="module")
 def browser():
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.fail("the explorer is tested in a browser: apt-get install chromium")
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
-        running = playwright.chromium.launch(executable_path=found, args=arguments)
+    with chromium() as running:
         yield running
-        running.close()
 
 
 class Opened:
@@ -41,6 +32,7 @@ class Opened:
     def __init__(self, browser, path, **options):
         options = {"viewport": {"width": 1280, "height": 800}} | options
         self.tab = browser.new_page(**options)
+        self.tab.set_default_timeout(120_000)  # for machines that do much else
         self.complaints = []
         self.tab.on("console", lambda message: self.complaints.append(message.text))
         self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -241,16 +233,174 @@ EVERY_CELL = """
 """
 
 
-@pytest.mark.parametrize("case", [residual_block, inception, dilated_transposed, pools_and_norms], ids=lambda c: c.__name__)
+EXPLAINED = {
+    pools_and_norms: {
+        "LocalResponseNorm", "BatchNorm", "AvgPool2d", "AdaptiveAvgPool2d", "ReLU", "Dropout", "Linear", "LogSoftmax",
+    },
+    attention: {
+        "Standardize", "ChannelAffine", "Resample2d", "MatMul", "Div", "Softmax", "Tanh", "Power", "Sum", "Exp", "Mean", "Sub",
+        "LogSoftmax", "NLLLoss", "Reshape",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "case", [residual_block, inception, dilated_transposed, pools_and_norms, attention], ids=lambda c: c.__name__
+)
 def test_every_sum_that_is_said_is_the_recorded_number(opened, case):
     _, page = opened(case)
     wrong, said = page.tab.evaluate(EVERY_CELL)
     assert wrong == []
-    if case is pools_and_norms:
-        norms, pools = {"LocalResponseNorm", "BatchNorm"}, {"AvgPool2d", "AdaptiveAvgPool2d"}
-        explained = norms | pools | {"ReLU", "Dropout", "Linear", "LogSoftmax"}
-        assert {f"{name} backward" for name in explained} <= set(said)
-        assert {f"{name} forward" for name in explained} <= set(said)
+    for name in EXPLAINED.get(case, ()):
+        assert {f"{name} forward", f"{name} backward"} <= set(said)
+
+
+def ledger_of(page):
+    """The row of the page: its sum, and of each term the numbers, what they are elements of, and where it came from."""
+    rows = []
+    for row in page.tab.locator(".ledger tbody tr").all():
+        _, term, factor, gradient, origin = row.locator("td").all()
+        numbers = [float(text.inner_text()) for text in (term, factor.locator("code"), gradient.locator("code"))]
+        rows.append((numbers, factor.locator("span").inner_text(), gradient.locator("span").inner_text(), origin.inner_text()))
+    return float(page.tab.locator(".ledger output").inner_text()), rows
+
+
+def test_the_ledger_is_that_of_explain_and_its_sum_is_the_gradient(opened):
+    asked = {}
+
+    def explained():
+        net, loss = lenet(batch=2)
+        for name, index in [("conv2.weight", (3, 0, 1, 2)), ("conv1.weight", (7, 0, 4, 0)), ("fc1.weight", (3, 5))]:
+            parameter = dict(net.named_parameters())[name]
+            asked[name] = parameter, index, tg.explain.gradient(loss, parameter, index)
+        return net, loss
+
+    _, page = opened(explained)
+    for name, (parameter, index, expected) in asked.items():
+        module = name.split(".")[0]
+        page.go(module, backward=True)
+        page.point("flow:1", index)
+        total, rows = ledger_of(page)
+        (consumer,) = expected.consumers
+        assert total == pytest.approx(float(parameter.grad.array[index]), rel=1e-5, abs=2e-6 * consumer.magnitude)
+        assert len(rows) == min(10, consumer.count)
+        for (numbers, source, output, origin), term in zip(rows, consumer.terms, strict=True):
+            assert numbers == pytest.approx([term.value, term.factor, term.gradient], rel=1e-5, abs=1e-12)
+            if term.value:
+                assert (source, output) == (term.source, f"gy{list(term.output)}")
+                assert origin == " ← ".join(term.origin)
+        formula = page.tab.locator(".ledger .reader code").inner_text()
+        if module != "fc1":
+            assert formula == consumer.formula.replace("sum over n, i, j of", "Σ").replace("*", "\u00d7")
+
+
+def test_the_ledger_of_an_input_gradient_and_of_a_value_with_several_readers(opened):
+    _, page = opened(residual_block)
+    page.go("1.conv2", backward=True)
+    _, told = page.point("flow:0", (1, 2, 3, 4))
+    total, rows = ledger_of(page)
+    assert total == pytest.approx(told["recorded"], rel=1e-5, abs=2e-6 * told["magnitude"])
+    assert [abs(numbers[0]) for numbers, *_ in rows] == sorted((abs(numbers[0]) for numbers, *_ in rows), reverse=True)
+    page.go("0", backward=True)
+    _, told = page.point("grad", (1, 2, 3, 4))
+    assert page.tab.locator(".ledger .reader").count() == 2, "the residual and the shortcut"
+    total, _ = ledger_of(page)
+    assert total == pytest.approx(told["recorded"], rel=1e-5, abs=2e-6 * told["magnitude"])
+    assert page.tab.locator(".ledger .fine").is_visible()
+
+
+@pytest.mark.parametrize("case", [inception, dilated_transposed], ids=lambda case: case.__name__)
+def test_the_ledgers_sum_in_other_networks(opened, case):
+    net, page = opened(case)
+    parameters = dict(net.named_parameters())
+    for name, module, index in {
+        inception: [("1.five.weight", "1.five", (1, 2, 4, 0)), ("1.three.2.weight", "1.three.2", (2, 1, 0, 2))],
+        dilated_transposed: [("1.weight", "1", (5, 1, 2, 1)), ("0.weight", "0", (4, 1, 2, 1))],
+    }[case]:
+        page.go(module, backward=True)
+        _, told = page.point("flow:1", index)
+        total, rows = ledger_of(page)
+        assert rows
+        assert total == pytest.approx(float(parameters[name].grad.array[index]), rel=1e-5, abs=2e-6 * told["magnitude"])
+
+
+@pytest.mark.parametrize(("lang", "title"), [("en", "Gradient ledger"), ("zh", "梯度账本")])
+def test_the_ledger_is_labelled_and_speaks_both_languages(opened, lang, title):
+    _, page = opened(lenet, lang=lang, viewport={"width": 390, "height": 800})
+    page.go("conv2", backward=True)
+    row = page.tab.get_by_role("region", name=title, exact=True)
+    assert row.locator("tr").count() == 0, "a hint, before a cell is pointed at"
+    page.point("flow:1", (0, 0, 0, 0))
+    assert row.locator("th[scope=col]").count() == 5
+    assert "conv2.weight[0, 0, 0, 0]" in row.locator("caption").inner_text()
+    wide = "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.getElementById('main'))"
+    assert page.tab.evaluate(wide) <= 0, "the table scrolls by itself"
+    if lang == "zh":
+        words = row.locator(".entries thead, .total").all_inner_texts()
+        assert not any(word in " ".join(words) for word in ("share", "term", "recorded"))
+
+
+def test_products_of_matrices(opened):
+    """Every (left, right, product) that meets, by loops over a stack of matrices."""
+    _, page = opened(attention)
+    (n, rows, inner, columns) = (2, 4, 6, 6)  # the second product: what each pixel sees
+    met = [((b, i, k), (b, k, j), (b, i, j)) for b, i, k, j in product(*map(range, (n, rows, inner, columns)))]
+    last = max(i for i, s in enumerate(page.steps) if s["name"] == "MatMul" and not s["backward"])
+    first = min(i for i, s in enumerate(page.steps) if s["name"] == "MatMul" and s["backward"])
+    for step, key, own, names in [
+        (last, "value", 2, ("in:0", "in:1", None)),
+        (first, "flow:0", 0, (None, "in:1", "grad")),
+        (first, "flow:1", 1, ("in:0", None, "grad")),
+    ]:
+        page.tab.evaluate("i => explorer.go(i)", step)
+        index = (1, 2, 3)
+        lit, told = page.point(key, index)
+        mine = [triple for triple in met if triple[own] == index]
+        assert lit == {key: {index}} | {names[role]: {t[role] for t in mine} for role in range(3) if role != own}
+        assert len(told["terms"]) == len(mine)
+        assert page.printed() == pytest.approx(told["recorded"], abs=2e-6 * told["magnitude"])
+
+
+def test_resampling_by_probing_it_pixel_by_pixel(opened):
+    """What an output reads is what it answers to when one input pixel is 1 and all others are 0."""
+    _, page = opened(attention)
+    probes = np.eye(4 * 5).reshape(4 * 5, 1, 4, 5)
+    answers = F.interpolate(tg.tensor(probes), size=(2, 3), mode="bilinear").array.reshape(4, 5, 2, 3)
+    page.go("", backward=False, name="Resample2d")
+    lit, told = page.point("value", (1, 2, 1, 2))
+    assert lit["in:0"] == {(1, 2, int(y), int(x)) for y, x in np.argwhere(answers[:, :, 1, 2])}
+    assert told["sum"] == pytest.approx(told["recorded"], rel=1e-5, abs=2e-6 * told["magnitude"])
+    page.go("", backward=True, name="Resample2d")
+    for place in [(1, 2), (0, 0), (3, 4)]:
+        lit, told = page.point("flow:0", (1, 2, *place))
+        assert lit.get("grad", set()) == {(1, 2, int(y), int(x)) for y, x in np.argwhere(answers[place])}
+        weights = {tuple(t["factors"][0]["index"][2:]): t["factors"][1]["value"] for t in told["terms"]}
+        assert weights == pytest.approx({(y, x): answers[(*place, y, x)] for y, x in weights})
+        assert told["sum"] == pytest.approx(told["recorded"], rel=1e-5, abs=2e-6 * told["magnitude"])
+
+
+def test_sums_means_powers_and_the_loss(opened):
+    _, page = opened(attention)
+    page.go("", backward=False, name="Mean")
+    lit, _ = page.point("value", (1, 3))
+    assert lit == {"value": {(1, 3)}, "in:0": {(1, 3, k) for k in range(6)}}
+    page.go("", backward=True, name="Mean")
+    lit, told = page.point("flow:0", (1, 3, 5))
+    assert lit == {"flow:0": {(1, 3, 5)}, "grad": {(1, 3)}}
+    assert told["terms"][0]["factors"][1]["value"] == 1 / 6
+    page.go("", backward=True, name="Power")
+    _, told = page.point("flow:0", (0, 2, 1))
+    assert told["terms"][0]["factors"][1]["value"] == 2 * dict(told["lines"])["x"]
+    page.go("", backward=True, name="NLLLoss")
+    for index, cells, weight in [((0, 3), {(0,)}, 0.5), ((1, 1), {(1,)}, 2.0)]:
+        lit, told = page.point("flow:0", index)
+        assert lit == {"flow:0": {index}, "grad": cells, "in:1": cells, "in:2": cells}
+        assert told["terms"][0]["factors"][1]["value"] == weight
+    _, told = page.point("flow:0", (0, 1))
+    assert (told["recorded"], told["sum"], told["terms"]) == (0, 0, [])
+    page.go("", backward=True, name="Softmax")
+    lit, _ = page.point("flow:0", (1, 2, 3))
+    assert lit == {"flow:0": {(1, 2, 3)}, "grad": {(1, 2, k) for k in range(6)}}
 
 
 def test_pool_relu_and_loss(opened):

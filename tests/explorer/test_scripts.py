@@ -25,6 +25,14 @@ def test_the_scripts_pass_their_own_tests(node):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_types_written_in_the_scripts_comments_hold():
+    compiler = shutil.which("tsc")
+    if compiler is None:
+        pytest.fail("TypeScript checks the types in the scripts' comments: apt-get install node-typescript")
+    done = subprocess.run([compiler, "--project", str(HERE)], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout
+
+
 def test_the_bundle_is_one_script_that_parses(node, tmp_path):
     text = bundle()
     assert not re.search(r"^(import|export)\b", text, re.MULTILINE)

@@ -142,7 +142,10 @@ class TestSDLM:
         w, x = leaf(1, 3), X((5, 3))
         start = w.detach().array.copy()
         optimizer = optim.SDLM([w], lr=0.1, mu=0.02)
-        losses = lambda rows: tg.linear(tg.tensor(rows), w).square().sum(1)  # noqa: E731
+
+        def losses(rows):
+            return tg.linear(tg.tensor(rows), w).square().sum(1)
+
         optimizer.estimate_curvature(losses(rows) for rows in (x[:2], x[2:]))
         losses(x).mean().backward()
         optimizer.step()

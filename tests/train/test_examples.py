@@ -28,4 +28,4 @@ def test_custom_op_finds_the_wrong_gradient():
     shown = output_of("custom_op.py")
     assert "Swish, first derivative:  True" in shown
     assert "Swish, second derivative: True" in shown
-    assert "ForgetfulSwish: gradcheck of apply: wrong gradient of output 0" in shown
+    assert "ForgetfulSwish: gradcheck of ForgetfulSwish: wrong gradient of output 0" in shown

@@ -11,7 +11,7 @@ from tinygrad_cnn.errors import ArgumentError
 from tinygrad_cnn.viz.collapse import collapsed
 from tinygrad_cnn.viz.fold import folded
 
-from .viz_cases import Net, lenet_loss
+from .viz_cases import Net, leaf, lenet_loss
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +119,29 @@ def test_another_depth(depth):
 def test_a_rule_that_is_none():
     with pytest.raises(ArgumentError, match="must be a function of a module's path, got str"):
         viz.graph(lenet_loss(), collapse="conv1")
+
+
+def test_the_ops_of_a_loss_are_one_box_of_its_name():
+    net = models.SmallLeNet5()
+    scores, target = net(tg.randn(2, 1, 28, 28)), tg.tensor([3, 7])
+    graph = collapsed(viz.trace(F.cross_entropy(scores, target)), depth=1)
+    box = named(graph, "cross_entropy")
+    assert (box.kind, box.shape, box.contents) == ("module", (), {"LogSoftmax": 1, "NLLLoss": 1, "Sum": 1, "Div": 1})
+    assert boxes(graph)[-1] == ("module", "cross_entropy")
+    assert [edge.shape for edge in graph.edges if edge.target == box.id] == [(2, 10), (2,)], "scores and targets"
+    assert boxes(collapsed(viz.trace(scores.square().mean()), depth=1))[-1] == ("module", "loss")
+
+
+def test_only_what_ends_in_one_number_behind_a_module_is_a_loss():
+    net = models.SmallLeNet5()
+    scores = net(tg.randn(2, 1, 28, 28))
+    assert boxes(collapsed(viz.trace(scores.softmax(1).log()), depth=1))[-2:] == [("op", "Softmax"), ("op", "Log")]
+    x = leaf(2)
+    assert boxes(collapsed(viz.trace((x * x).sum()), depth=1)) == [("op", "Mul"), ("op", "Sum")]
+    assert boxes(collapsed(viz.trace(scores.sum()), depth=1))[-1] == ("op", "Sum"), "one op is that op"
+    loss = scores.square().sum()
+    (gradient,) = tg.autograd.grad(loss, net.fc3.weight, create_graph=True)
+    assert "loss" not in [name for _, name in boxes(collapsed(viz.trace(gradient.sum()), depth=1))]
 
 
 # Folded -------------------------------------------------------------------------------------------------------------

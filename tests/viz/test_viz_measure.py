@@ -181,6 +181,43 @@ def test_an_op_that_cannot_run_again_is_white():
     assert 'fillcolor="#FFFFFF"' in line
 
 
+def test_seconds_of_a_profile():
+    with tg.profile() as p:
+        loss = lenet_loss()
+        loss.backward()
+    forward, backward = ([call for call in p.calls if call.kind == kind] for kind in ("forward", "backward"))
+    drawing = viz.graph(loss, color="time", profile=p, passes="both")
+    ops = [node for node in drawing.graph.nodes if node.kind == "op"]
+    found = {(node.name, node.module): node.measures["time"] for node in ops}
+    # The loss is a quotient of sums, whose names occur once each; so does each name in its module.
+    assert found == {(call.name, call.module): pytest.approx(call.own_seconds) for call in p.calls}
+    assert len(found) == len(forward) + len(backward)
+    assert total(drawing, "time") == pytest.approx(p.op_seconds)
+
+
+def test_an_op_that_the_profile_has_not_seen_is_white():
+    y = leaf(3) * 2
+    with tg.profile() as p:
+        z = y.sum()
+    assert set(measures(viz.graph(z, color="time", profile=p), "time")) == {"Sum"}
+
+
+def test_a_profile_that_does_not_fit():
+    with tg.profile() as p:
+        y = leaf(3).exp()
+    with pytest.raises(ArgumentError, match=r"profile= has seconds: give color='time' with it, got color='flops'"):
+        viz.graph(y, color="flops", profile=p)
+    with pytest.raises(ArgumentError, match=r"the profile saw no op of this graph: compute it inside the block"):
+        viz.graph(leaf(3).exp(), color="time", profile=p)
+
+
+def test_timing_within_a_profile_is_not_in_it():
+    with tg.profile() as p:
+        y = leaf(3).exp()
+        viz.graph(y, color="time")
+    assert [call.name for call in p.calls] == ["Exp"]
+
+
 # Colours ------------------------------------------------------------------------------------------------------------
 
 

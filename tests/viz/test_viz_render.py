@@ -158,6 +158,8 @@ def test_too_many_nodes_for_a_notebook(monkeypatch):
 
 def test_the_repr_counts():
     assert repr(viz.graph(lenet_loss())).startswith("<GraphDrawing of 16 ops, 10 parameters, 2 inputs, 1 output;")
+    two = tg.ones(2, requires_grad=True) * tg.ones(2, requires_grad=True)
+    assert repr(viz.graph(two)).startswith("<GraphDrawing of 1 op, 2 leaves, 1 output;")
 
 
 def test_importing_viz_imports_neither_graphviz_nor_matplotlib():

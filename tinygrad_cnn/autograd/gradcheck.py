@@ -389,7 +389,9 @@ def _as_outputs(func: Callable[..., Any], returned: Any) -> Outputs:
 
 
 def _name(func: Callable[..., Any]) -> str:
-    return str(getattr(func, "__name__", type(func).__name__))
+    """What a reader calls it; of an op's `apply`, the op."""
+    op = getattr(func, "__self__", None)
+    return op.__name__ if isinstance(op, type) else str(getattr(func, "__name__", type(func).__name__))
 
 
 def _indices(x: Tensor) -> Iterator[tuple[int, ...]]:

@@ -6,21 +6,19 @@ saw it; for a value that several ops read, what each of them sent back.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..autograd.function import Array, Function
 from ..errors import ArgumentError, AutogradError, ShapeError
+from ..recording import Recording, record
 from ..tensor import Tensor
 from .ledger_text import as_html, as_text
 from .origin import origin
-from .recorded import Users, name_of, recorded, users_of
+from .recorded import Users, name_of, users_of
 from .rules import Effects, at, effects
 from .wording import argument_name, formula, moves, note
-
-if TYPE_CHECKING:
-    from ..explorer.record import Recording
 
 Index = tuple[int, ...]
 
@@ -193,7 +191,7 @@ def gradient(loss: Tensor, wrt: Tensor | Function, index: int | Index = (), *, t
     """
     if top < 1:
         raise ArgumentError(f"explain.gradient: top is how many terms to list, at least 1; got {top}")
-    recording, users = recorded("gradient", loss), users_of(loss)
+    recording, users = record(loss, "explain.gradient"), users_of(loss)
     node = wrt._edge() if isinstance(wrt, Tensor) else wrt
     if node not in recording.gradients:
         raise AutogradError(
@@ -235,7 +233,7 @@ class _Reader:
     via: tuple[str, ...]
 
 
-def _readers(recording: "Recording", users: Users, node: Function, index: Index) -> list[_Reader]:
+def _readers(recording: Recording, users: Users, node: Function, index: Index) -> list[_Reader]:
     """Who reads the element; ops that only put it elsewhere are looked through, to those who compute with it."""
     waiting: list[tuple[Function, Index, tuple[str, ...]]] = [(node, index, ())]
     readers = []
@@ -252,7 +250,7 @@ def _readers(recording: "Recording", users: Users, node: Function, index: Index)
     return readers
 
 
-def _consumer(recording: "Recording", users: Users, reader: _Reader, top: int) -> Consumer:
+def _consumer(recording: Recording, users: Users, reader: _Reader, top: int) -> Consumer:
     user, argument, index = reader.user, reader.argument, reader.index
     found = effects(user, argument, index)
     arrived = at(recording.gradients[user], found.outputs).astype(np.float64)

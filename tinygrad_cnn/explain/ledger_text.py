@@ -109,9 +109,7 @@ def _table(consumer: "Consumer") -> list[str]:
     if max(len(line) + len(row[6]) for line, row in zip(lines, rows, strict=True)) + 2 <= WIDTH:
         return [f"{line}  {row[6]}".rstrip() for line, row in zip(lines, rows, strict=True)]
     indent = " " * (widths[0] + 4)
-    return [lines[0].rstrip()] + [
-        text for line, row in zip(lines[1:], rows[1:], strict=True) for text in (line.rstrip(), f"{indent}from {row[6]}")
-    ]
+    return [text for line, row in zip(lines, rows, strict=True) for text in (line.rstrip(), f"{indent}{row[6]}")]
 
 
 def as_html(ledger: "Ledger") -> str:

@@ -1,20 +1,17 @@
 """Where the gradient of one value came from: the way back towards the loss, as long as there is only one."""
 
-from typing import TYPE_CHECKING
 
 from ..autograd.function import Function
+from ..recording import Recording
 from .recorded import Users
 from .rules import effects
 from .wording import moves, note, place
-
-if TYPE_CHECKING:
-    from ..explorer.record import Recording
 
 # Longer ways are cut: the reader can ask for the ledger of the value where they end.
 LONGEST = 6
 
 
-def origin(recording: "Recording", users: Users, node: Function, index: tuple[int, ...]) -> tuple[str, ...]:
+def origin(recording: Recording, users: Users, node: Function, index: tuple[int, ...]) -> tuple[str, ...]:
     """The steps from one output of a node towards the loss.
 
     A gate, a pool or a reshape passes a gradient on from one place; at a convolution or a linear layer it is a sum over

@@ -1,43 +1,14 @@
-"""What every explanation starts from: the numbers of one backward pass, and names for the nodes that it went through."""
+"""What the explanations share: who takes a value, and what a reader calls it."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from ..autograd.function import AccumulateGrad, Function
 from ..autograd.walk import consumers, reachable
-from ..errors import ArgumentError, AutogradError
 from ..nn.parameter import Parameter
 from ..tensor import Tensor
 
-if TYPE_CHECKING:
-    from ..explorer.record import Recording
-
 Users = dict[Function, list[tuple[Function, int]]]
-
-
-def checked_loss(asked: str, loss: Tensor) -> Tensor:
-    """The loss, if a backward pass can start at it."""
-    if not isinstance(loss, Tensor):
-        raise ArgumentError(f"explain.{asked}: the loss has to be a Tensor, got a {type(loss).__name__}")
-    if loss.numel() != 1:
-        raise ArgumentError(
-            f"explain.{asked}: the loss has to be one number, got shape {loss.shape}; reduce it first, with .mean() or .sum()"
-        )
-    if loss.grad_fn is None:
-        raise AutogradError(
-            f"explain.{asked}: the loss has no graph: nothing that it was computed from requires a gradient, or it was "
-            "computed under no_grad() or detached"
-        )
-    return loss
-
-
-def recorded(asked: str, loss: Tensor) -> "Recording":
-    """Every value and gradient behind a loss; nothing is freed and no ``.grad`` changes."""
-    # Here, because the explorer shows what this package explains: each would import the other.
-    from ..explorer.record import record
-
-    return record(checked_loss(asked, loss))
 
 
 def users_of(loss: Tensor) -> Users:

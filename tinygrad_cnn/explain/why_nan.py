@@ -4,19 +4,16 @@
 without it: the values are those that the nodes saved, or are computed again from these.
 """
 
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..autograd.anomaly import _at
 from ..autograd.function import AccumulateGrad, Array, Function
+from ..recording import Recording, record
 from ..tensor import Tensor
 from .answer import Answer
-from .recorded import Users, name_of, recorded, spelled, users_of
+from .recorded import Users, name_of, spelled, users_of
 from .wording import argument_name
-
-if TYPE_CHECKING:
-    from ..explorer.record import Recording
 
 
 def why_nan(t: Tensor, loss: Tensor | None = None) -> Answer:
@@ -53,7 +50,7 @@ def why_nan(t: Tensor, loss: Tensor | None = None) -> Answer:
     if target.grad_fn is None:
         return _of_a_leaf(target)
     whole = target if target.numel() == 1 else target.sum()
-    recording, users = recorded("why_nan", whole), users_of(whole)
+    recording, users = record(whole, "explain.why_nan"), users_of(whole)
     return (
         _forward(recording, users)
         or _backward(recording, users)
@@ -75,7 +72,7 @@ def _first_bad(array: Array, nan_only: bool = False) -> tuple[int, ...] | None:
     return tuple(int(i) for i in np.argwhere(bad)[0]) if bad.any() else None
 
 
-def _operands(recording: "Recording", node: Function) -> dict[str, Array]:
+def _operands(recording: Recording, node: Function) -> dict[str, Array]:
     """The values of the node's inputs that are known."""
     known = {}
     for i, edge in enumerate(node.edges):
@@ -86,7 +83,7 @@ def _operands(recording: "Recording", node: Function) -> dict[str, Array]:
     return known
 
 
-def _forward(recording: "Recording", users: Users) -> Answer | None:
+def _forward(recording: Recording, users: Users) -> Answer | None:
     origin = _first_maker(recording, nan_only=False)
     if origin is None:
         return None
@@ -112,7 +109,7 @@ def _forward(recording: "Recording", users: Users) -> Answer | None:
     )
 
 
-def _first_maker(recording: "Recording", nan_only: bool) -> tuple[Function, tuple[int, ...]] | None:
+def _first_maker(recording: Recording, nan_only: bool) -> tuple[Function, tuple[int, ...]] | None:
     """The first node whose value is not finite though the operands that are known are."""
     for node in recording.order:
         value = recording.values.get(node)
@@ -122,12 +119,12 @@ def _first_maker(recording: "Recording", nan_only: bool) -> tuple[Function, tupl
     return None
 
 
-def _described(recording: "Recording", node: Function, bad: tuple[int, ...], shape: tuple[int, ...]) -> str:
+def _described(recording: Recording, node: Function, bad: tuple[int, ...], shape: tuple[int, ...]) -> str:
     found = ", ".join(f"{name} {_at(array, bad, shape)}" for name, array in _operands(recording, node).items())
     return found or "nothing that is known"
 
 
-def _backward(recording: "Recording", users: Users) -> Answer | None:
+def _backward(recording: Recording, users: Users) -> Answer | None:
     for node in reversed(recording.order):
         if node not in recording.gradients or _first_bad(recording.gradients[node]) is not None:
             continue
@@ -140,7 +137,7 @@ def _backward(recording: "Recording", users: Users) -> Answer | None:
 
 
 def _backward_answer(
-    recording: "Recording", users: Users, node: Function, argument: int, flow: Array, bad: tuple[int, ...]
+    recording: Recording, users: Users, node: Function, argument: int, flow: Array, bad: tuple[int, ...]
 ) -> Answer:
     operands = _described(recording, node, bad, flow.shape)
     arrived = _at(recording.gradients[node], bad, flow.shape)

@@ -7,7 +7,6 @@ weight. If on some, the gradients of those outputs must be zero themselves, and 
 """
 
 from collections import deque
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,15 +21,13 @@ from ..ops.loss import NLLLoss
 from ..ops.pool import ChoosingPool
 from ..ops.rectifier import Hardtanh
 from ..ops.shape import GetItem
+from ..recording import Recording, record
 from ..tensor import Tensor
 from .answer import Answer
 from .products import along
-from .recorded import Users, name_of, recorded, users_of
+from .recorded import Users, name_of, users_of
 from .why_none import why_none
 from .wording import argument_name, moves
-
-if TYPE_CHECKING:
-    from ..explorer.record import Recording
 
 _GATES = (ReLU, Hardtanh, Clamp)
 _PRODUCTS = (Mul, Conv, ConvTranspose, Linear, MatMul)
@@ -68,7 +65,7 @@ def why_zero(p: Tensor, loss: Tensor) -> Answer:
     The gradient of x is zero, all 2 elements: ReLU is inactive on 2 of 2 inputs. The last gradient that is
     not zero is at the output of ReLU, sent by Sum (largest 1).
     """
-    recording, users = recorded("why_zero", loss), users_of(loss)
+    recording, users = record(loss, "explain.why_zero"), users_of(loss)
     node, name = p._edge(), name_of(p._edge(), users)
     if node not in recording.gradients:
         absent = why_none(p, loss)
@@ -90,7 +87,7 @@ def why_zero(p: Tensor, loss: Tensor) -> Answer:
 class _Search:
     """The zero elements on their way towards the loss."""
 
-    def __init__(self, recording: "Recording", users: Users) -> None:
+    def __init__(self, recording: Recording, users: Users) -> None:
         self.recording = recording
         self.users = users
         self.steps: list[str] = []

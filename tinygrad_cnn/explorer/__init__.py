@@ -5,8 +5,8 @@
     loss = F.cross_entropy(net(images), labels)
     viz.explore(loss, model=net, path="lenet.html")
 
-`record` runs the backward pass on the side and keeps every number, `trace` writes it down as plain data, `pack` fits it
-into the file, `page` puts it together with the scripts of `assets`.
+`recording.record` runs the backward pass on the side and keeps every number, `trace` writes it down as plain data, `pack`
+fits it into the file, `page` puts it together with the scripts of `assets`.
 """
 
 from .page import explore

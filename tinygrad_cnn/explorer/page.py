@@ -24,7 +24,10 @@ from .trace import trace
 LANGUAGES = ("en", "zh")
 
 # In the order of their imports: each imports only from those before it.
-SCRIPTS = ("arithmetic.mjs", "numbers.mjs", "words.mjs", "explain.mjs", "picture.mjs", "graph.mjs", "panel.mjs", "main.mjs")
+SCRIPTS = (
+    "arithmetic.mjs", "numbers.mjs", "words.mjs", "windows.mjs", "norms.mjs", "places.mjs", "explain.mjs", "picture.mjs",
+    "graph.mjs", "make.mjs", "ledger.mjs", "ledger_view.mjs", "panel.mjs", "main.mjs",
+)  # fmt: skip
 
 
 def explore(

@@ -9,7 +9,10 @@ written down as plain data, under a `kind` that the page's script knows:
     one, the fully connected layer (no spatial axes), and the gradients of all of them.
 ``choose``
     Pools that remember positions. ``average``: pools that divide a sum. ``mask``: values that pass or are shut.
-``batchnorm``, ``lrn``, ``logsoftmax``: the statistics and windows of the normalizations.
+``batchnorm``, ``standardize``, ``affine``, ``lrn``, ``softmax``, ``logsoftmax``
+    The statistics and windows of the normalizations.
+``power``, ``reduce``, ``matmul``, ``resample``, ``likelihood``
+    Sums over cells that the op's parameters name; what is computed cell by cell the script knows by the op's name.
 """
 
 from collections.abc import Callable
@@ -20,15 +23,20 @@ import numpy as np
 from ..autograd.function import Array, Function
 from ..kernels.geometry import ConvGeometry, PoolGeometry
 from ..kernels.numpy_pool import divisors
-from ..ops.activation import LogSoftmax, ReLU
+from ..ops.activation import LogSoftmax, ReLU, Softmax
 from ..ops.conv import Conv, ConvInputGrad, ConvWeightGrad
 from ..ops.conv_transpose import ConvTranspose
 from ..ops.dropout import Dropout
-from ..ops.linalg import Linear
-from ..ops.norm import BatchNorm, LocalResponseNorm
+from ..ops.elementwise import Power
+from ..ops.group_norm import Standardize
+from ..ops.linalg import Linear, MatMul
+from ..ops.loss import NLLLoss
+from ..ops.norm import BatchNorm, ChannelAffine, LocalResponseNorm
 from ..ops.pool import AvgPool, ChoosingPool, MaxPool
 from ..ops.pool_adaptive import AdaptiveAvgPool
-from .record import Recording
+from ..ops.reduce import Mean, Sum
+from ..ops.resample import Resample
+from ..recording import Recording
 
 Rule = dict[str, Any]
 Arrays = dict[str, Array]
@@ -133,8 +141,39 @@ def _local_response(node: Any, recording: Recording) -> tuple[Rule, Arrays]:
     return rule, {"d": node.saved_arrays[1]}
 
 
-def _log_softmax(node: Any, recording: Recording) -> tuple[Rule, Arrays]:
-    return {"kind": "logsoftmax", "dim": node.dim % len(node.shape)}, {}
+def _softmax(node: Any, recording: Recording) -> tuple[Rule, Arrays]:
+    kind = "logsoftmax" if isinstance(node, LogSoftmax) else "softmax"
+    return {"kind": kind, "dim": node.dim % len(node.shape)}, {}
+
+
+def _standardize(node: Any, recording: Recording) -> tuple[Rule, Arrays]:
+    x, mean, rstd = node.saved_arrays
+    gy = recording.gradients.get(node)
+    arrays = {"mean": mean.ravel(), "rstd": rstd.ravel()}
+    if gy is not None:
+        gy = gy.astype(np.float64)
+        y = (x.astype(np.float64) - mean.reshape(-1, 1)) * rstd.reshape(-1, 1)
+        arrays |= {"mean_gy": gy.mean(1), "mean_gy_y": (gy * y).mean(1)}
+    return {"kind": "standardize"}, arrays
+
+
+def _plain(kind: str) -> Callable[[Any, Recording], tuple[Rule, Arrays]]:
+    """The rule of an op of which the script needs to know no more than what it is."""
+    return lambda node, recording: ({"kind": kind}, {})
+
+
+def _power(node: Any, recording: Recording) -> tuple[Rule, Arrays]:
+    return {"kind": "power", "exponent": float(node.exponent)}, {}
+
+
+def _reduce(node: Any, recording: Recording) -> tuple[Rule, Arrays]:
+    rule = {"kind": "reduce", "dims": list(node.dims), "keepdim": node.keepdim, "mean": isinstance(node, Mean)}
+    return rule, {}
+
+
+def _resample(node: Any, recording: Recording) -> tuple[Rule, Arrays]:
+    taps = [{"index": along.index.tolist(), "weight": along.weight.tolist()} for along in node.taps]
+    return {"kind": "resample", "taps": taps}, {}
 
 
 _ROLES: dict[type[Function], tuple[list[str], str]] = {
@@ -154,5 +193,12 @@ _RULES: dict[type, Callable[[Any, Recording], tuple[Rule, Arrays]]] = {
     Dropout: _dropout,
     BatchNorm: _batch_norm,
     LocalResponseNorm: _local_response,
-    LogSoftmax: _log_softmax,
+    **dict.fromkeys((Softmax, LogSoftmax), _softmax),
+    Standardize: _standardize,
+    ChannelAffine: _plain("affine"),
+    Power: _power,
+    **dict.fromkeys((Sum, Mean), _reduce),
+    MatMul: _plain("matmul"),
+    Resample: _resample,
+    NLLLoss: _plain("likelihood"),
 }

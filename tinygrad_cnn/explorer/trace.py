@@ -25,10 +25,10 @@ import numpy as np
 from ..autograd.function import AccumulateGrad, Array, Function
 from ..nn.module import Module
 from ..nn.parameter import Parameter
+from ..recording import Recording, record
 from ..tensor import Tensor
 from ..viz.plain import plain, spelled
 from .layout import places
-from .record import Recording, record
 from .rules import rule_of
 
 
@@ -74,7 +74,7 @@ def trace(loss: Tensor, model: Module | None = None, inputs: Mapping[str, Tensor
     names = {id(tensor): name for name, tensor in (inputs or {}).items()}
     if model is not None:
         names |= {id(parameter): path for path, parameter in model.named_parameters()}
-    return _Writer(record(loss), names).written()
+    return _Writer(record(loss, "explore"), names).written()
 
 
 class _Writer:
@@ -115,7 +115,7 @@ class _Writer:
         arguments = _argument_names(type(node), len(node.edges))
         ids = [self.ids[edge] if edge is not None else self._input(node, i, arguments[i]) for i, edge in enumerate(node.edges)]
         rule, extra = rule_of(node, self.recording)
-        per_channel = rule.get("kind") == "batchnorm"
+        statistics = rule.get("kind") in ("batchnorm", "standardize")
         self._add(node, "op", node.op_name, node.module, batched=True)
         self.nodes[-1] |= {
             "settings": [[name, spelled(plain(value))] for name, value in node.settings.items()],
@@ -123,7 +123,7 @@ class _Writer:
             "arguments": arguments,
             "flows": [self._flow(node, i) for i in range(len(node.edges))],
             "rule": rule,
-            "extra": {name: self._number(array, batched=not per_channel) for name, array in extra.items()},
+            "extra": {name: self._number(array, batched=not statistics) for name, array in extra.items()},
             "source": _key(node),
         }
 

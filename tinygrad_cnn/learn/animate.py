@@ -55,8 +55,9 @@ $svg
 <button id="play" aria-pressed="false">Play</button>
 <button id="on" aria-label="Next step">&#9654;</button>
 <input id="slider" type="range" min="0" max="$last" value="0" aria-label="Step">
-<output id="count"></output>
+<span id="count"></span>
 </div>
+<p id="said" role="status" aria-live="polite"></p>
 <p>Arrow keys step, the space bar plays, Home and End jump. Same colour and letter: these two cells are multiplied.</p>
 </main>
 <script>
@@ -71,12 +72,14 @@ function show(i) {
   slider.value = at;
   const said = [...layers(at)].pop().querySelector("text").textContent;
   slider.setAttribute("aria-valuetext", said);
+  document.getElementById("said").textContent = said;
   document.getElementById("count").textContent = (at + 1) + " of " + (last + 1);
 }
 function toggle() {
   if (timer) { clearInterval(timer); timer = 0; } else { timer = setInterval(() => show(at + 1), $milliseconds); }
   play.textContent = timer ? "Pause" : "Play";
   play.setAttribute("aria-pressed", String(Boolean(timer)));
+  document.getElementById("said").setAttribute("aria-live", timer ? "off" : "polite");
 }
 document.getElementById("back").onclick = () => show(at - 1);
 document.getElementById("on").onclick = () => show(at + 1);

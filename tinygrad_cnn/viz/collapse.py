@@ -12,6 +12,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import TypeAlias
 
 from ..errors import ArgumentError
@@ -38,7 +39,8 @@ def collapsed(graph: Graph, depth: int | None = None, rule: Rule | None = None) 
     -------
     Graph
         A module with one op is that op. Parameters, and inputs that only go beside the data (a running mean), are counted
-        with the one box that uses them; those that several use keep a box of their own.
+        with the one box that uses them; those that several use keep a box of their own. With a `depth`, the ops behind the
+        last module that end in one number are a box too: ``"cross_entropy"`` where they are that, else ``"loss"``.
 
     Raises
     ------
@@ -75,6 +77,7 @@ class _Collapsing:
         self._owners = {node.module[:i] for node in graph.nodes for i, c in enumerate(node.module) if c == "."}
         self._groups: list[list[Node]] = []
         self._box: dict[str, str] = {}
+        self._loss = _loss_ops(graph) if depth is not None else {}
         for node in graph.nodes:
             if node.kind == "op":
                 self._place(node)
@@ -84,12 +87,15 @@ class _Collapsing:
 
     def _place(self, op: Node) -> None:
         """Put an op with the one before it if both belong to one box, else begin another."""
-        name = self._name(op.module)
+        name = self._box_name(op)
         last = self._groups[-1][-1] if self._groups else None
-        if last is not None and name is not None and name == self._name(last.module) and op.layer == last.layer:
+        if last is not None and name is not None and name == self._box_name(last) and op.layer == last.layer:
             self._groups[-1].append(op)
         else:
             self._groups.append([op])
+
+    def _box_name(self, op: Node) -> str | None:
+        return self._loss.get(op.id) or self._name(op.module)
 
     def _name(self, module: str) -> str | None:
         """The name of the box that the ops of a module belong to; None where each has its own."""
@@ -143,7 +149,7 @@ class _Collapsing:
         last = members[-1]
         if len(members) == 1:
             return replace(last, parameters=parameters, measures=measures)
-        name = self._name(last.module) or ""
+        name = self._box_name(last) or ""
         contents = dict(Counter(node.name for node in members).most_common())
         module = name.rpartition(".")[0] if last.module == name or last.module.startswith(f"{name}.") else ""
         return Node(
@@ -182,3 +188,16 @@ class _Collapsing:
             arrows[key] = Edge(source, target, argument, name, self._nodes[edge.source].shape)
         place = {node.id: i for i, node in enumerate(nodes)}
         return sorted(arrows.values(), key=lambda edge: (place[edge.target], edge.argument))
+
+
+def _loss_ops(graph: Graph) -> dict[str, str]:
+    """The ops outside of modules that make one number out of the network's output, with the name of their box."""
+    ops = [node for node in graph.nodes if node.kind == "op"]
+    tail = list(takewhile(lambda node: not node.module, reversed(ops)))
+    one_number = bool(tail) and math.prod(tail[0].shape) == 1
+    if graph.layers or not one_number or len(tail) == len(ops):
+        return {}
+    first, then = [node.name for node in reversed(tail)][:2] if len(tail) > 1 else ("", "")
+    rest = {node.name for node in tail[:-2]}
+    named = (first, then) == ("LogSoftmax", "NLLLoss") and rest <= {"Sum", "Div"}
+    return dict.fromkeys((node.id for node in tail), "cross_entropy" if named else "loss")

@@ -12,7 +12,7 @@ UNKNOWN = "#FFFFFF"
 STEPS = 5
 
 TITLES = {
-    "time": "time of an op, run by itself",
+    "time": "time of an op",
     "bytes": "memory of the value",
     "flops": "floating-point operations",
     "gradnorm": "length of the gradient",

@@ -15,8 +15,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
+from .. import profiler
 from ..autograd.function import Array, Function
 from ..errors import ArgumentError
+from ..recording import record
 from ..tensor import Tensor
 from .backward import backward_of, both
 from .collapse import Rule, collapsed
@@ -155,7 +157,7 @@ class GraphDrawing:
 
     def __repr__(self) -> str:
         kinds = [node.kind for node in self.graph.nodes]
-        counts = [f"{kinds.count(kind)} {kind}{'s'[kinds.count(kind) == 1 :]}" for kind in get_args(Kind) if kind in kinds]
+        counts = [_counted(kinds.count(kind), kind) for kind in get_args(Kind) if kind in kinds]
         return f"<{type(self).__name__} of {', '.join(counts)}; .render('graph.svg') draws it into a file>"
 
 
@@ -170,6 +172,7 @@ def graph(
     collapse: Rule | None = None,
     fold_repeats: bool = False,
     color: Measure | None = None,
+    profile: profiler.profile | None = None,
     pictures: bool = False,
 ) -> GraphDrawing:
     """Draw what one or several tensors were computed from.
@@ -198,8 +201,10 @@ def graph(
     fold_repeats : bool
         Draw equal modules in a row once, with their number.
     color : {"time", "bytes", "flops", "gradnorm", "saved"}, optional
-        What the colours say; each box has its number, and there is a legend. Seconds are those of each op run again by itself;
-        see `viz.measure`.
+        What the colours say; each box has its number, and there is a legend; see `viz.measure`.
+    profile : profile, optional
+        For ``color="time"``: the profile that the graph was computed in, whose seconds are shown; a rule's are those of all its
+        runs. Without one each op is run again by itself, for its time alone.
     pictures : bool
         Put values and gradients into the boxes, as small pictures of the first sample. Gradients are of the one output,
         computed for this; no ``.grad`` changes.
@@ -216,7 +221,7 @@ def graph(
     GraphFreedError
         If pictures or the gradients' lengths are asked for after ``backward()`` has freed what they need.
     ArgumentError
-        If something else than tensors is given, or an option that there is not.
+        If something else than tensors is given, an option that there is not, or a profile that saw nothing of the graph.
     MissingExtraError
         If pictures are asked for without Pillow.
 
@@ -229,12 +234,16 @@ def graph(
     <GraphDrawing of 2 ops, 1 leaf, 1 output; .render('graph.svg') draws it into a file>
     """
     check_measure(color)
+    if profile is not None and color != "time":
+        raise ArgumentError(f"profile= has seconds: give color='time' with it, got color={color!r}")
     if passes not in get_args(Passes):
         raise ArgumentError(f"passes must be 'forward', 'backward' or 'both', got {passes!r}")
     traced, ids = trace_nodes(outputs)
+    if profile is not None and all(profile.seconds_of(node) is None for node in ids):
+        raise ArgumentError("the profile saw no op of this graph: compute it inside the block, `with tg.profile() as p:`")
     values, gradients = _numbers(outputs) if pictures or color == "gradnorm" else ({}, {})
     if color is not None:
-        traced = measured(traced, ids, color, gradients)
+        traced = measured(traced, ids, color, gradients, profile)
     if pictures:
         traced = _illustrated(traced, ids, values, gradients)
     traced = collapsed(traced, depth, collapse)
@@ -244,10 +253,13 @@ def graph(
     return GraphDrawing(shown, title, direction, show_values, color)
 
 
+def _counted(count: int, kind: Kind) -> str:
+    several = "leaves" if kind == "leaf" else f"{kind}s"
+    return f"{count} {kind if count == 1 else several}"
+
+
 def _numbers(outputs: Tensor | Sequence[Tensor]) -> tuple[Mapping[Function, Array], Mapping[Function, Array]]:
     """The value and the gradient of each node behind one number."""
-    from ..explorer.record import record
-
     several = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     if len(several) != 1 or several[0].numel() != 1:
         shapes = ", ".join(str(tensor.shape) for tensor in several)
@@ -255,7 +267,7 @@ def _numbers(outputs: Tensor | Sequence[Tensor]) -> tuple[Mapping[Function, Arra
             f"pictures and color='gradnorm' show gradients, which are those of one number; give one tensor with one element "
             f"(a loss), got shape {shapes}"
         )
-    recording = record(several[0])
+    recording = record(several[0], "viz.graph")
     return recording.values, recording.gradients
 
 

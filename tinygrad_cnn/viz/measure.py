@@ -1,6 +1,7 @@
 """What there is to measure on a graph: time, memory, work, gradients. Numbers for the boxes; `colour` makes colours of them.
 
-    time      seconds that an op takes, run again by itself on arrays of its shapes: the least of three runs
+    time      seconds that an op took in a profile; without one, takes when it is run again by itself on arrays of its
+              shapes, the least of three runs
     bytes     of the value that it makes; a view has none of its own
     flops     of convolutions, linear layers and matrix products, two for a multiply-add; other ops are not counted
     gradnorm  length (L2) of the gradient of the output with respect to the value
@@ -12,7 +13,6 @@ that is needed.
 """
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias, get_args
@@ -20,12 +20,12 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from ..autograd.function import AccumulateGrad, Function
-from ..autograd.mode import STATE, enable_grad, no_grad
+from ..autograd.mode import STATE, enable_grad
 from ..autograd.walk import kept
 from ..errors import ArgumentError
 from ..nn.parameter import Parameter
-from ..nn.planning import mult_adds
-from ..ops.linalg import Einsum
+from ..profiler.counting import gradients_of_products, product_flops
+from ..profiler.recorder import profile
 from ..random import drawing_from
 from ..tensor import Tensor
 from .graph import Graph
@@ -35,7 +35,13 @@ Measure: TypeAlias = Literal["time", "bytes", "flops", "gradnorm", "saved"]
 RUNS = 3
 
 
-def measured(graph: Graph, ids: Mapping[Function, str], what: Measure, gradients: Mapping[Function, Any]) -> Graph:
+def measured(
+    graph: Graph,
+    ids: Mapping[Function, str],
+    what: Measure,
+    gradients: Mapping[Function, Any],
+    profiled: profile | None = None,
+) -> Graph:
     """Write a measure onto the boxes of a graph.
 
     Parameters
@@ -46,15 +52,18 @@ def measured(graph: Graph, ids: Mapping[Function, str], what: Measure, gradients
     what : {"time", "bytes", "flops", "gradnorm", "saved"}
     gradients : dict of Function to ndarray
         Of the nodes' values; needed for "gradnorm" only.
+    profiled : profile, optional
+        Where the "time" is taken from.
 
     Returns
     -------
     Graph
-        A box without the measure (an op that cannot run again by itself, a value that no gradient reaches) goes without.
+        A box without the measure (an op that the profile has not seen, or that cannot run again by itself; a value that no
+        gradient reaches) goes without.
     """
     seen: set[int] = set()
     rules: Mapping[Measure, Callable[[Function], dict[str, float]]] = {
-        "time": _time,
+        "time": _time if profiled is None else lambda node: _seconds(node, profiled),
         "bytes": _bytes,
         "flops": _flops,
         "gradnorm": lambda node: {"gradnorm": _norm(gradients[node])} if node in gradients else {},
@@ -92,9 +101,8 @@ def _saved(node: Function, seen: set[int]) -> dict[str, float]:
 def _flops(node: Function) -> dict[str, float]:
     if isinstance(node, AccumulateGrad):
         return {}
-    work = 2 * mult_adds(node, node.input_shapes, node.shape)
-    factors = node.needs_input_grad if isinstance(node, Einsum) else node.needs_input_grad[:2]
-    return {"flops": work, "backward flops": work * sum(factors)}
+    work = product_flops(node, node.input_shapes, node.shape)
+    return {"flops": work, "backward flops": work * gradients_of_products(node, node.needs_input_grad)}
 
 
 def _norm(gradient: Any) -> float:
@@ -113,26 +121,23 @@ def _time(node: Function) -> dict[str, float]:
         return {}
     finally:
         STATE.observer = observer
-    forward, backward = (min(times) for times in zip(*runs, strict=True))
-    return {"time": forward, "backward time": backward}
+    return {name: min(run[name] for run in runs) for name in runs[0]}
 
 
-def _run(node: Function) -> tuple[float, float]:
-    """Seconds of the forward and of the rule of an op, on ones where it takes floats, on zeros where it takes integers."""
+def _run(node: Function) -> dict[str, float]:
+    """Profile the forward and the rule of an op, on ones where it takes floats, on zeros where it takes integers."""
     inputs = []
     for shape, dtype, needs in zip(node.input_shapes, node.input_dtypes, node.needs_input_grad, strict=True):
         fill = np.ones if dtype.kind == "f" else np.zeros
         inputs.append(Tensor(fill(shape, dtype), requires_grad=needs))
     again = type(node)(**node.params)
-    with enable_grad():
-        started = time.perf_counter()
-        again(*inputs)
-        forward = time.perf_counter() - started
-    gradient = np.ones(again.shape, again.dtype)
-    with no_grad():
-        started = time.perf_counter()
-        if again.backward_kernel is None:
-            again.backward(Tensor(gradient))
-        else:
-            again.backward_kernel(gradient)
-        return forward, time.perf_counter() - started
+    with enable_grad(), profile(profile_memory=False) as profiled:
+        y = again(*inputs)
+        y.backward(Tensor(np.ones(y.shape, y.dtype)))
+    return _seconds(again, profiled)
+
+
+def _seconds(node: Function, profiled: profile) -> dict[str, float]:
+    """What a profile knows of an op."""
+    found = profiled.seconds_of(node)
+    return {} if found is None else {"time": found[0], "backward time": found[1]}

@@ -164,3 +164,45 @@ export function broadcastIndex(shape, index) {
   const skipped = index.length - shape.length;
   return shape.map((size, axis) => (size === 1 ? 0 : index[axis + skipped]));
 }
+
+/**
+ * The cells of a result that a cell of a broadcast operand went to.
+ * @param {number[]} shape the operand's
+ * @param {number[]} index of the operand
+ * @param {number[]} result the result's shape
+ * @returns {number[][]}
+ */
+export function spreadIndex(shape, index, result) {
+  const skipped = result.length - shape.length;
+  const free = result.map((_, axis) => axis < skipped || shape[axis - skipped] === 1);
+  const offsets = indices(result.map((size, axis) => (free[axis] ? size : 1)));
+  return offsets.map((offset) => offset.map((i, axis) => (free[axis] ? i : index[axis - skipped])));
+}
+
+/**
+ * Every way to take one of each list, the last list moving fastest.
+ * @template T
+ * @param {T[][]} lists
+ * @returns {T[][]}
+ */
+export function combined(lists) {
+  return indices(lists.map((list) => list.length)).map((picks) => picks.map((pick, i) => lists[i][pick]));
+}
+
+/**
+ * Each index once, in the order of their first coming.
+ * @param {number[][]} list
+ * @returns {number[][]}
+ */
+export function unique(list) {
+  return [...new Map(list.map((index) => [String(index), index])).values()];
+}
+
+/**
+ * An index as it is written.
+ * @param {string} name
+ * @param {(number | string)[]} index
+ */
+export function spell(name, index) {
+  return index.length ? `${name}[${index.join(", ")}]` : name;
+}

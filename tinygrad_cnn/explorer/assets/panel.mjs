@@ -1,21 +1,12 @@
 /** One step: the tensors of an op, its formula and source, and the account of the number that is pointed at. */
 
-import { Explainer, spell } from "./explain.mjs";
+import { spell } from "./arithmetic.mjs";
+import { Explainer } from "./explain.mjs";
+import { ledger } from "./ledger.mjs";
+import { ledgerRow } from "./ledger_view.mjs";
+import { make } from "./make.mjs";
 import { agrees, format } from "./numbers.mjs";
 import { Picture, colour } from "./picture.mjs";
-
-/**
- * An element with a class and a text.
- * @param {string} tag
- * @param {string} [className]
- * @param {string} [text]
- */
-export function make(tag, className = "", text = "") {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  if (text) element.textContent = text;
-  return element;
-}
 
 const MOST_TERMS = 200;
 const MOST_GROUPS = 6;
@@ -65,8 +56,18 @@ export class Panel {
       for (const key of keys) body.append(this.figure(key, heading));
     }
     const foot = source ? this.details(node, source, backward) : make("p", "soft", say("leafGradient"));
-    this.places.op.replaceChildren(head, body, foot);
+    this.row = this.emptyRow();
+    this.places.op.replaceChildren(head, body, ...(backward ? [this.row] : []), foot);
     this.places.why.replaceChildren(make("h3", "", say("why")), make("p", "soft", say("hint")));
+  }
+
+  /** The place of the gradient ledger, before a cell is pointed at. */
+  emptyRow() {
+    const { say } = this.context;
+    const row = make("section", "ledger");
+    row.setAttribute("aria-label", say("ledger"));
+    row.append(make("h3", "", say("ledger")), make("p", "soft", say("ledgerHint")));
+    return row;
   }
 
   /**
@@ -250,6 +251,21 @@ export class Panel {
       picture.light(lit, name === key);
     }
     this.account(explanation);
+    this.fillRow(key, index);
+  }
+
+  /**
+   * The ledger of the gradient that a cell belongs to; a cell of something else leaves the row as it is.
+   * @param {string} key
+   * @param {number[]} index
+   */
+  fillRow(key, index) {
+    const { say } = this.context;
+    const node = /** @type {Node} */ (this.node);
+    const [kind, which] = key.split(":");
+    if (!["flow", "grad", "part"].includes(kind)) return;
+    const found = ledger(this.context, kind === "flow" ? node.inputs[Number(which)] : node.id, index);
+    this.row?.replaceChildren(make("h3", "", say("ledger")), ...ledgerRow(found, say));
   }
 
   /** @param {Explanation} e */
@@ -388,7 +404,8 @@ export class Panel {
       term.factors.forEach((factor, i) => {
         const cell = make("td", "factor");
         if (i) cell.append(make("i", "", "× "));
-        if (factor.key) cell.append(make("span", "", spell(this.name(factor.key), factor.index)));
+        const name = factor.key ? spell(this.name(factor.key), factor.index) : factor.name;
+        if (name) cell.append(make("span", "", name));
         cell.append(make("code", "", format(factor.value)));
         row.append(cell);
       });

@@ -14,15 +14,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..autograd.engine import _differentiate, _run_hooks
-from ..autograd.function import AccumulateGrad, Array, Function
-from ..autograd.mode import set_grad_enabled
-from ..autograd.walk import reachable
-from ..errors import ArgumentError, AutogradError
-from ..ops.dropout import Dropout
-from ..ops.pool import ChoosingPool
-from ..random import default_generator, get_rng_state, set_rng_state
-from ..tensor import Tensor
+from .autograd.engine import _differentiate, _run_hooks
+from .autograd.function import AccumulateGrad, Array, Function
+from .autograd.mode import set_grad_enabled
+from .autograd.walk import reachable
+from .errors import ArgumentError, AutogradError
+from .ops.dropout import Dropout
+from .ops.pool import ChoosingPool
+from .random import default_generator, get_rng_state, set_rng_state
+from .tensor import Tensor
 
 Flow = tuple[Function, int]
 """An argument: the node that takes it, and which of its arguments it is."""
@@ -53,7 +53,7 @@ class Recording:
     constants: dict[Flow, Tensor] = field(default_factory=dict)
 
 
-def record(loss: Tensor) -> Recording:
+def record(loss: Tensor, asked: str = "record") -> Recording:
     """Collect every value and every gradient behind a loss.
 
     Hooks on tensors run, since the gradients that they replace are those that arrive in ``.grad``.
@@ -62,6 +62,8 @@ def record(loss: Tensor) -> Recording:
     ----------
     loss : Tensor
         One number, with a graph that was not freed.
+    asked : str
+        The function that a user called, for the messages.
 
     Returns
     -------
@@ -78,21 +80,26 @@ def record(loss: Tensor) -> Recording:
     InplaceError
         If a value that the graph needs was changed since.
     """
-    if not isinstance(loss, Tensor):
-        raise ArgumentError(f"explore: the loss has to be a Tensor, got a {type(loss).__name__}")
-    if loss.numel() != 1:
-        raise ArgumentError(
-            f"explore: the loss has to be one number, got shape {loss.shape}; reduce it first, for example with .mean()"
-        )
-    if loss.grad_fn is None:
-        raise AutogradError(
-            "explore: the loss has no graph: nothing that it was computed from requires a gradient, or it was computed under "
-            "no_grad(); compute it again with gradients recorded"
-        )
+    _check(loss, asked)
     recording = Recording(order=reachable([loss._edge()])[::-1])
     _differentiate_all(recording, loss)
     _collect_values(recording, loss)
     return recording
+
+
+def _check(loss: Tensor, asked: str) -> None:
+    """Refuse what no backward pass can start at."""
+    if not isinstance(loss, Tensor):
+        raise ArgumentError(f"{asked}: the loss has to be a Tensor, got a {type(loss).__name__}")
+    if loss.numel() != 1:
+        raise ArgumentError(
+            f"{asked}: the loss has to be one number, got shape {loss.shape}; reduce it first, with .mean() or .sum()"
+        )
+    if loss.grad_fn is None:
+        raise AutogradError(
+            f"{asked}: the loss has no graph: nothing that it was computed from requires a gradient, or it was computed under "
+            "no_grad() or detached; compute it again with gradients recorded"
+        )
 
 
 def _differentiate_all(recording: Recording, loss: Tensor) -> None:
