@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import AnomalyError
 from .mode import STATE
+from .observers import Observer, joined
 
 if TYPE_CHECKING:
     from ..tensor import Array, Tensor
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _PACKAGE = __name__.partition(".")[0]
 
 
-class detect_anomaly:  # noqa: N801 - PyTorch's spelling
+class detect_anomaly(Observer):  # noqa: N801 - PyTorch's spelling
     """Raise at the first op that makes a NaN (or an infinity), in the forward or the backward pass.
 
     Parameters
@@ -57,11 +58,11 @@ class detect_anomaly:  # noqa: N801 - PyTorch's spelling
         self.check_nan = check_nan
         self.check_inf = check_inf
         self.check_forward = check_forward
-        self._previous: list[detect_anomaly | None] = []
+        self._previous: list[Observer | None] = []
 
     def __enter__(self) -> "detect_anomaly":
         self._previous.append(STATE.observer)
-        STATE.observer = self
+        STATE.observer = joined(STATE.observer, self)
         return self
 
     def __exit__(

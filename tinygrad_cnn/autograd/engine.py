@@ -161,6 +161,8 @@ def _differentiate(
     if wanted is None and observer is None and not create_graph and node.backward_kernel is not None:
         returned = node.backward_kernel(gradient.array)
     else:
+        if observer is not None:
+            observer.before_backward(node, gradient.array)
         returned = _apply_rule(node, gradient, wanted, create_graph)
     gradients = returned if type(returned) is tuple else (returned,)
     if observer is not None:

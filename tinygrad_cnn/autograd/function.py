@@ -131,9 +131,7 @@ class Function:
             output = self._recorded(inputs, arrays)
         else:
             self.needs_input_grad = (False,) * len(inputs)
-            output = Tensor(self.forward(*arrays))
-            if STATE.observer is not None:
-                STATE.observer.after_forward(self, inputs, output)
+            output = self._computed(inputs, arrays)
         if self.is_view and np.may_share_memory(output.array, inputs[0].array):
             return inputs[0]._alias(output)
         return output
@@ -144,10 +142,8 @@ class Function:
         if len(arrays) > 1 and (arrays[0] is arrays[1] or len(arrays) > 2):
             _tell_apart(inputs, arrays)
         self._inputs = inputs, arrays
-        output = Tensor(self.forward(*arrays))
+        output = self._computed(inputs, arrays)
         self._inputs = None
-        if STATE.observer is not None:
-            STATE.observer.after_forward(self, inputs, output)
         self.edges = tuple([x._edge() if x._requires_grad else None for x in inputs])
         self.number = _next_number()  # after the edges, which may have made the nodes of leaves
         self.input_shapes = tuple(map(_shape_of, arrays))
@@ -157,6 +153,15 @@ class Function:
         output._requires_grad = True
         if self._output_counter is not None:
             output._counter = self._output_counter
+        return output
+
+    def _computed(self, inputs: tuple[Tensor, ...], arrays: list[Array]) -> Tensor:
+        observer = STATE.observer
+        if observer is None:
+            return Tensor(self.forward(*arrays))
+        observer.before_forward(self, inputs)
+        output = Tensor(self.forward(*arrays))
+        observer.after_forward(self, inputs, output)
         return output
 
     # Saving for the backward pass -----------------------------------------------------------------------------------

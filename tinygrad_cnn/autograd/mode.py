@@ -20,7 +20,7 @@ class _ThreadState(threading.local):
     """What the ops of one thread look at while they are applied."""
 
     grad_enabled: bool = True
-    observer: Any = None  # who looks at each op: the `detect_anomaly` block that is around, or `nn.plan`, if any
+    observer: Any = None  # who looks at each op, if anybody does: see `observers`
     module: Any = None  # the nn.Module that is running, and its path inside the outermost one (`nn.Module._run`)
     module_path: str = ""
 

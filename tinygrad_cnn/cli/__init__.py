@@ -4,6 +4,7 @@
     tinygrad-cnn models              list the networks
     tinygrad-cnn summary resnet20    list a network's layers
     tinygrad-cnn graph lenet         draw a network's graph
+    tinygrad-cnn profile lenet       say where the time of a training step goes
     tinygrad-cnn train resnet20      train a network by its recipe; the results go to runs/resnet20/
     tinygrad-cnn resume DIR          go on with a training that was stopped or killed
     tinygrad-cnn eval DIR            measure what was trained
@@ -24,11 +25,11 @@ from importlib.util import find_spec
 
 from ..errors import TinygradError
 from ..version import __version__
-from . import demo, evaluate, graph, models, resume, summary, train, verify, version
+from . import demo, evaluate, graph, models, profile, resume, summary, train, verify, version
 
 PROGRAM = "tinygrad-cnn"
 
-_COMMANDS = (demo, models, summary, graph, train, resume, evaluate, verify, version)
+_COMMANDS = (demo, models, summary, graph, profile, train, resume, evaluate, verify, version)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import random
+from ..autograd.observers import record_function
 from ..errors import ArgumentError
 from .dataset import SizedIndexable
 from .fetch import Fetcher, ahead
@@ -278,7 +279,10 @@ class DataLoader:
         fetch = Fetcher(self.dataset, self.collate_fn, self.input_transform, self.batch_transform)
         # A generator, not `map`: a data set that raises StopIteration by mistake must not end the epoch in silence.
         alone = (fetch(*work) for work in works)
-        for batch in ahead(fetch, works, self.num_workers, self.prefetch_factor) if self.num_workers else alone:
+        batches = ahead(fetch, works, self.num_workers, self.prefetch_factor) if self.num_workers else alone
+        for _ in range(epoch.given, len(epoch.batches)):
+            with record_function("DataLoader.next"):
+                batch = next(batches)
             epoch.given += 1
             yield batch
         if self._current is epoch:

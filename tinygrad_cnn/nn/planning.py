@@ -21,6 +21,7 @@ import numpy as np
 
 from ..autograd.function import Function
 from ..autograd.mode import STATE, no_grad
+from ..autograd.observers import Observer
 from ..errors import ArgumentError, ShapeError
 from ..kernels.shape_only import ShapeOnly, kernels_on_shapes, shape_only
 from ..ops.conv import Conv, ConvInputGrad, ConvWeightGrad
@@ -198,7 +199,7 @@ def shapes_of(value: Any) -> Any:
     return None
 
 
-class Watch:
+class Watch(Observer):
     """One run of a model on shapes, and the notes that were taken.
 
     Attributes
