@@ -44,6 +44,17 @@ def test_its_pictures_are_in_the_repository() -> None:
             assert (ROOT / picture).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("name", ["ledger", "why_zero", "check"])
+def test_what_it_prints_is_what_docs_make_pictures_wrote(name: str) -> None:
+    assert (ROOT / "docs" / "pictures" / f"{name}.txt").read_text(encoding="utf-8") in README
+
+
+def test_screenshots_are_small() -> None:
+    pictures = list((ROOT / "docs" / "pictures").glob("*.png"))
+    assert len(pictures) >= 7
+    assert max(picture.stat().st_size for picture in pictures) < 250_000
+
+
 def test_its_verify_table_is_todays() -> None:
     checks = sum(applies(name, case) for case in CASES for name in CHECKS)
     assert f"{len(all_ops())} ops, {len(CASES)} cases, {checks} checks, 0 problems" in README
@@ -66,7 +77,7 @@ def test_its_plan_is_todays() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "models", "summary", "graph", "train", "resume", "eval", "verify", "version"]
+    "command", ["demo", "models", "summary", "graph", "profile", "train", "resume", "eval", "verify", "version"]
 )
 def test_its_commands_exist(command: str) -> None:
     from tinygrad_cnn.cli import main

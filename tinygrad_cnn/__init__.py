@@ -14,7 +14,7 @@ from .tensor import Tensor, get_default_dtype, set_default_dtype
 
 # isort: split
 # The tensor comes first: its module imports the ops and the engine, which need it, once the class exists.
-from . import autograd, data, explain, interop, kernels, learn, models, nn, ops, optim, train, viz
+from . import autograd, data, explain, interop, kernels, learn, models, nn, ops, optim, profiler, train, viz
 from .autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .creation import (
     arange,
@@ -38,8 +38,10 @@ from .creation import (
     zeros_like,
 )  # fmt: skip
 from .interop import load
+from .kernels.parallel import get_num_threads, set_num_threads
 from .nn import summary
 from .ops import *  # noqa: F403
+from .profiler import profile
 from .random import get_rng_state, manual_seed, set_rng_state
 from .version import __version__
 
@@ -51,9 +53,10 @@ int64 = _np.dtype(_np.int64)
 uint8 = _np.dtype(_np.uint8)
 
 __all__ = [
-    "Tensor", "__version__", "arange", "as_tensor", "autograd", "data", "empty", "enable_grad", "explain", "eye",
-    "float16", "float32", "float64", "from_numpy", "full", "full_like", "get_default_dtype", "get_rng_state", "int32", "int64",
-    "interop", "is_grad_enabled", "kernels", "learn", "linspace", "load", "manual_seed", "models", "nn", "no_grad", "ones",
-    "ones_like", "ops", "optim", "rand", "rand_like", "randint", "randn", "randn_like", "randperm", "set_default_dtype",
-    "set_grad_enabled", "set_rng_state", "summary", "tensor", "train", "uint8", "viz", "zeros", "zeros_like", *ops.__all__,
+    "Tensor", "__version__", "arange", "as_tensor", "autograd", "data", "empty", "enable_grad", "explain", "eye", "float16",
+    "float32", "float64", "from_numpy", "full", "full_like", "get_default_dtype", "get_num_threads", "get_rng_state", "int32",
+    "int64", "interop", "is_grad_enabled", "kernels", "learn", "linspace", "load", "manual_seed", "models", "nn", "no_grad",
+    "ones", "ones_like", "ops", "optim", "profile", "profiler", "rand", "rand_like", "randint", "randn", "randn_like",
+    "randperm", "set_default_dtype", "set_grad_enabled", "set_num_threads", "set_rng_state", "summary", "tensor", "train",
+    "uint8", "viz", "zeros", "zeros_like", *ops.__all__,
 ]  # fmt: skip

@@ -57,7 +57,7 @@ def run(name: str, who: str, *arguments: Any) -> Any:
     for output in result if isinstance(result, tuple) else (result,):
         assert isinstance(output, np.ndarray)
         assert output.flags.c_contiguous
-        assert output.dtype in (arrays[0].dtype, np.int64)
+        assert output.dtype in (arrays[0].dtype, np.int32, np.int64)
         assert not any(np.shares_memory(output, a) for a in arrays)
     return result
 

@@ -110,7 +110,17 @@ def test_auto_compiles_the_convolution_of_one_image_and_leaves_toys_and_batches_
 def test_use_numba_serves_what_is_compiled_and_numpy_the_rest():
     kernels.use("numba")
     assert kernels.max_pool.__module__ == "tinygrad_cnn.kernels.numba_pool"
-    assert kernels.relu.__module__ == "tinygrad_cnn.kernels.numpy_activation"
+    assert kernels.sigmoid.__module__ == "tinygrad_cnn.kernels.numpy_activation"
+
+
+@needs_numba
+@pytest.mark.parametrize("choice", ["auto", "numba"])
+def test_half_precision_which_numba_cannot_compile_is_served_by_numpy(choice):
+    x = np.arange(-20_000, 20_000).reshape(2, 2, 100, 100).astype(np.float16)
+    with kernels.use(choice):
+        y, _ = kernels.max_pool(kernels.relu(x), kernels.PoolGeometry.of(x.shape, 2))
+    assert y.dtype == np.float16
+    np.testing.assert_array_equal(y, np.maximum(x, 0)[:, :, 1::2, 1::2])
 
 
 def test_import_leaves_numba_alone():
@@ -149,6 +159,50 @@ def test_without_a_place_for_the_cache_kernels_are_compiled_all_the_same():
     with mock.patch.object(numba, "njit", njit):
         compiled(double)(np.arange(3.0), y)
     np.testing.assert_array_equal(y, [0, 2, 4])
+
+
+FIRST_COMPILED_KERNEL = """
+import numpy as np
+from tinygrad_cnn import kernels
+x = np.ones((2, 2, 128, 128), np.float32)
+print(kernels.relu(x).sum(), kernels.relu_backward(x, x).sum())
+"""
+
+
+@needs_numba
+def test_the_first_kernel_to_be_compiled_says_so_once_and_the_next_process_finds_it_on_disk(tmp_path):
+    first, second = (python(FIRST_COMPILED_KERNEL, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
+    assert first.stdout == second.stdout == "65536.0 65536.0\n"
+    assert first.stderr.count("tinygrad_cnn: compiling kernels") == 1
+    assert f"once (they are kept in {tmp_path}" in first.stderr
+    assert second.stderr == ""
+
+
+@needs_numba
+def test_other_peoples_functions_are_compiled_in_silence():
+    code = "import numba, tinygrad_cnn.kernels.numba_activation; print(numba.njit(lambda: 1)())"
+    result = python(code)
+    assert (result.stdout, result.stderr) == ("1\n", "")
+
+
+@needs_numba
+def test_an_installation_that_cannot_be_written_to_keeps_its_kernels_in_the_users_cache(tmp_path):
+    """As root, whom no permission stops, numba is told that the directory beside the source is no place."""
+    code = READ_ONLY + FIRST_COMPILED_KERNEL
+    first, second = (python(code, XDG_CACHE_HOME=str(tmp_path), HOME=str(tmp_path)) for _ in range(2))
+    assert f"kept in {tmp_path}" in first.stderr
+    assert second.stderr == ""
+    nowhere = python(code, HOME="/proc/no", XDG_CACHE_HOME="/proc/no")
+    assert nowhere.stdout == "65536.0 65536.0\n"
+    assert "in each process, as no place for them can be written to (set NUMBA_CACHE_DIR to one)" in nowhere.stderr
+
+
+READ_ONLY = """
+from numba.core import caching
+def refuse(self):
+    raise OSError("read-only installation")
+caching.InTreeCacheLocator.ensure_cache_path = refuse
+"""
 
 
 def test_blas_threads_are_limited_for_a_while():

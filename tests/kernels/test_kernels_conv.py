@@ -2,6 +2,9 @@
 
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from unittest import mock
 
 import numpy as np
@@ -9,12 +12,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels import ConvGeometry, implementations, numpy_conv
+from tinygrad_cnn.kernels import ConvGeometry, implementations, numpy_conv, parallel
 
 from .kernel_cases import array, assert_close, conv_geometries, dtypes, expect, layouts, run, seeds, servers
 
 # Small enough for several blocks of images, and of rows of one image, even at the drawn sizes; or as shipped.
 block_sizes = st.sampled_from((64, 1024, numpy_conv._COLUMN_BYTES))
+
+
+@contextmanager
+def blocks_of(block_bytes):
+    """Cut the work into blocks of about so many bytes and, below the shipped size, give every block to a thread."""
+    if block_bytes == numpy_conv._COLUMN_BYTES:
+        yield
+        return
+    with ExitStack() as patches:
+        patches.enter_context(mock.patch.object(numpy_conv, "_COLUMN_BYTES", block_bytes))
+        patches.enter_context(mock.patch.object(parallel, "NUMBERS_OF_A_GRAIN", 1))
+        if find_spec("numba"):
+            numba_conv = import_module("tinygrad_cnn.kernels.numba_conv")
+            patches.enter_context(mock.patch.object(numba_conv, "_COLUMN_BYTES", block_bytes))
+            patches.enter_context(mock.patch.object(numba_conv, "_FEWEST_POSITIONS", 1))
+            patches.callback(numba_conv._blocks.cache_clear)
+            numba_conv._blocks.cache_clear()
+        yield
 
 
 @pytest.mark.parametrize("who", servers("conv"))
@@ -24,7 +45,7 @@ def test_conv(who, geometry, seed, dtype, layout, with_bias, block_bytes):
     rng = np.random.default_rng(seed)
     x, weight = array(rng, geometry.x_shape, dtype, layout), array(rng, geometry.weight_shape, dtype, layout)
     bias = array(rng, (geometry.out_channels,), dtype, layout) if with_bias else None
-    with mock.patch.object(numpy_conv, "_COLUMN_BYTES", block_bytes):
+    with blocks_of(block_bytes):
         y = run("conv", who, x, weight, bias, geometry)
     assert_close(y, expect("conv", x, weight, bias, geometry))
 
@@ -35,7 +56,7 @@ def test_conv(who, geometry, seed, dtype, layout, with_bias, block_bytes):
 def test_conv_input_grad(who, geometry, seed, dtype, layout, block_bytes):
     rng = np.random.default_rng(seed)
     gy, weight = array(rng, geometry.y_shape, dtype, layout), array(rng, geometry.weight_shape, dtype, layout)
-    with mock.patch.object(numpy_conv, "_COLUMN_BYTES", block_bytes):
+    with blocks_of(block_bytes):
         gx = run("conv_input_grad", who, gy, weight, geometry)
     assert_close(gx, expect("conv_input_grad", gy, weight, geometry))
 
@@ -46,7 +67,7 @@ def test_conv_input_grad(who, geometry, seed, dtype, layout, block_bytes):
 def test_conv_weight_grad(who, geometry, seed, dtype, layout, block_bytes):
     rng = np.random.default_rng(seed)
     x, gy = array(rng, geometry.x_shape, dtype, layout), array(rng, geometry.y_shape, dtype, layout)
-    with mock.patch.object(numpy_conv, "_COLUMN_BYTES", block_bytes):
+    with blocks_of(block_bytes):
         gweight = run("conv_weight_grad", who, x, gy, geometry)
     assert_close(gweight, expect("conv_weight_grad", x, gy, geometry))
 

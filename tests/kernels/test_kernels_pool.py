@@ -84,3 +84,10 @@ def test_average_in_ceil_mode(who):
     x = np.arange(49.0).reshape(1, 1, 7, 7)
     y = run("avg_pool", who, x, PoolGeometry.of(x.shape, 2, stride=3, ceil_mode=True), True, None)
     np.testing.assert_array_equal(y[0, 0], [[4, 7, 9.5], [25, 28, 30.5], [42.5, 45.5, 48]])
+
+
+@pytest.mark.parametrize("who", servers("avg_pool"))
+def test_the_average_of_single_pixels_keeps_no_odd_layout(who):
+    """Windows of one number: the sums are the input itself, in whatever order it lies in memory."""
+    x = array(np.random.default_rng(0), (2, 3, 1, 2), np.float32, "F")
+    np.testing.assert_array_equal(run("avg_pool", who, x, PoolGeometry.of(x.shape, 1), True, None), x)

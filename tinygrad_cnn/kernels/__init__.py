@@ -5,8 +5,8 @@ Call a kernel by its name in this module, `kernels.conv(x, weight, bias, geometr
     numpy       fast array code (numpy_*.py); always there
     numba       compiled loops (numba_*.py) where they beat NumPy, NumPy elsewhere; needs the extra "fast"
     reference   plain Python loops (reference.py), the definition of every kernel; slow
-    auto        NumPy for small arrays and numba for large ones; of the convolutions, numba only for single images;
-                NumPy alone where numba is not installed
+    auto        NumPy for small arrays and numba for large ones; of the large convolutions, numba for those with long
+                rows; NumPy alone where numba is not installed
 
 and `use` binds all names anew, for the whole process:
 
@@ -17,10 +17,9 @@ At import it is the environment variable TINYGRAD_CNN_KERNELS that chooses, else
 second, and compiling a kernel for the first time longer (the result is kept on disk), so "auto" leaves both until an
 array is large enough to win the time back. The choice looks at sizes only: equal inputs give equal bits.
 
-What is compiled is what gained by it: max pooling, its scatter and gather, sums, batch and local response
-normalisation, the error function, and the convolution of one image or two. That of a batch is not: three quarters of its
-time are BLAS's, and compiled loops to gather and scatter the columns were no faster than NumPy's copies of a channels-last
-view.
+What is compiled is what gained by it: pooling, max pooling's scatter and gather, sums, the rectifier, batch and local response
+normalisation, the error function, and convolution. Three quarters of a large convolution's time are BLAS's; what compiled
+loops gain there is that both cores gather their own columns, and they lose it again where the rows that they copy are short.
 """
 
 from __future__ import annotations
@@ -35,6 +34,7 @@ from typing import Any
 from tinygrad_cnn.errors import ArgumentError, MissingExtraError
 from tinygrad_cnn.kernels.blas import blas_threads
 from tinygrad_cnn.kernels.geometry import ConvGeometry, PoolGeometry
+from tinygrad_cnn.kernels.memory import keep_freed_memory
 from tinygrad_cnn.kernels.numpy_activation import (
     erf,
     erfc,
@@ -149,9 +149,9 @@ NAMES = tuple(_NUMPY)
 _COMPILED = {
     name: f"tinygrad_cnn.kernels.{module}"
     for module, names in {
-        "numba_activation": ("erf", "erfc"),
+        "numba_activation": ("relu", "relu_backward", "erf", "erfc"),
         "numba_conv": ("conv", "conv_input_grad", "conv_weight_grad"),
-        "numba_pool": ("max_pool", "pool_scatter", "pool_gather"),
+        "numba_pool": ("max_pool", "pool_scatter", "pool_gather", "avg_pool", "avg_pool_input_grad"),
         "numba_norm": (
             "channel_sum",
             "channel_moments",
@@ -168,8 +168,15 @@ _COMPILED = {
 _WORTH_COMPILING = 1 << 14
 """From how many numbers in its first array "auto" hands a call to numba."""
 
-_COLUMNS_WORTH_COMPILING = range(1 << 12, (1 << 15) + 1)
-"""Of which sizes a convolution's columns are for "auto" to hand it to numba. NumPy is as fast with larger ones."""
+_COMPILED_DTYPES = "fd"
+"""Single and double precision, by the letters that NumPy gives them."""
+
+_COLUMNS_WORTH_COMPILING = 1 << 12
+"""From how many numbers in its columns "auto" hands a convolution to numba."""
+
+_MANY_COLUMNS, _LONG_RUN = 1 << 15, 16
+"""Of more columns than this, NumPy's copies are as fast as compiled ones that move shorter runs than this many numbers (a row
+of the output), and so is its gradient of the weight whatever the run."""
 
 _VARIABLE = "TINYGRAD_CNN_KERNELS"
 
@@ -263,7 +270,7 @@ def _table(choice: str) -> dict[str, Kernel]:
     if choice == "numba":
         if not find_spec("numba"):
             raise MissingExtraError('kernels.use("numba")', "fast")
-        return _NUMPY | {name: _compiled(name) for name in _COMPILED}
+        return _NUMPY | {name: _compiled_where_it_can_be(name) for name in _COMPILED}
     if choice == "auto":
         return _NUMPY | {name: _chosen_by_size(name) for name in _COMPILED if find_spec("numba")}
     origin = f" in {_VARIABLE}" if os.environ.get(_VARIABLE) == choice else ""
@@ -281,22 +288,42 @@ def _compiled(name: str) -> Kernel:
     return kernel
 
 
+def _compiled_where_it_can_be(name: str) -> Kernel:
+    """Make a kernel that leaves to NumPy what numba cannot compile on a CPU: half precision."""
+    plain, fast = _NUMPY[name], _compiled(name)
+
+    @functools.wraps(fast)
+    def by_dtype(array: Any, *arguments: Any, **options: Any) -> Any:
+        serve = fast if array.dtype.char in _COMPILED_DTYPES else plain
+        return serve(array, *arguments, **options)
+
+    return by_dtype
+
+
 def _chosen_by_size(name: str) -> Kernel:
     """Make a kernel that compiles only what is large enough to win the time back."""
     plain = _NUMPY[name]
 
     @functools.wraps(plain)
     def by_array(array: Any, *arguments: Any, **options: Any) -> Any:
-        serve = plain if array.size < _WORTH_COMPILING else _compiled(name)
+        is_served = array.size >= _WORTH_COMPILING and array.dtype.char in _COMPILED_DTYPES
+        serve = _compiled(name) if is_served else plain
         return serve(array, *arguments, **options)
 
     @functools.wraps(plain)
     def by_columns(*arguments: Any) -> Any:
         geometry: ConvGeometry = arguments[-1]
-        serve = _compiled(name) if geometry.column_numbers in _COLUMNS_WORTH_COMPILING else plain
-        return serve(*arguments)
+        return (_compiled(name) if _gains_by_compiling(name, geometry) else plain)(*arguments)
 
     return by_columns if name.startswith("conv") else by_array
 
 
+def _gains_by_compiling(name: str, geometry: ConvGeometry) -> bool:
+    if geometry.column_numbers < _COLUMNS_WORTH_COMPILING:
+        return False
+    is_large = geometry.column_numbers > _MANY_COLUMNS
+    return not is_large or (name != "conv_weight_grad" and geometry.out_size[-1] >= _LONG_RUN)
+
+
 _bind(os.environ.get(_VARIABLE, "auto"))
+keep_freed_memory()

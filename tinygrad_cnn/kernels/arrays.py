@@ -1,4 +1,4 @@
-"""The array types that the kernels exchange: any real floating array, and int64 indices; and how indices are read."""
+"""The array types that the kernels exchange: any real floating array, and indices, int32 or int64; and how indices are read."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-Indices = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
 
 def unravel(flat: Indices, size: tuple[int, ...]) -> list[Indices]:

@@ -1,23 +1,29 @@
 """How the compiled kernels are compiled: for one core, without Python's lock, once, and kept on disk.
 
-One core, though numba could spread a loop over all of them: between two of these kernels there is usually a
-convolution, whose matrix product runs on the threads of BLAS, and two sets of threads that both wait by spinning take
-the cores from each other. On two cores a training step took 16 to 25 ms with OpenMP, 9.2 ms with one thread, and 10.5
-ms in NumPy. Without threads there is also nothing to go wrong in a forked worker or under several Python threads.
+For one core, though numba could spread a loop over all of them: `parallel` does that, with threads that sleep while there is
+nothing to do. Numba's wait for their next loop by spinning, as do those of BLAS for their next product, and between two of
+these kernels there is usually a product: on two cores a training step took 16 to 25 ms with OpenMP, 9.2 ms with one thread,
+and 10.5 ms in NumPy.
 
-Compiling takes half a second for each kernel and dtype, so the result is kept where numba keeps such things: beside the
-source, or in the user's cache directory. Where neither can be written, each process compiles for itself.
+Compiling takes about half a second for each kernel and dtype, so the result is kept where numba keeps such things: in the
+directory that the environment variable NUMBA_CACHE_DIR names, beside the source, or, where an installation cannot be written
+to, in the user's cache directory. Where none of them can be written to, each process compiles for itself. Either way the
+first kernel that is compiled says so on standard error: a program that stands still without a word looks broken.
 """
 
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Collection
 from typing import Any
 
 import numba
+from numba.core import event
 
 Loops = Callable[..., None]
+
+_OURS = "tinygrad_cnn."
 
 
 def compiled(loops: Loops | None = None, *, fastmath: Collection[str] = ()) -> Any:
@@ -37,3 +43,29 @@ def compiled(loops: Loops | None = None, *, fastmath: Collection[str] = ()) -> A
         return numba.njit(cache=True, **options)(loops)
     except RuntimeError:  # numba has found no place for its cache that it may write to
         return numba.njit(**options)(loops)
+
+
+class _Announcement(event.Listener):
+    """Says once, on standard error, that kernels are being compiled. Numba tells it of no kernel that it finds on disk."""
+
+    def __init__(self) -> None:
+        self._was_said = False
+
+    def on_start(self, event: Any) -> None:
+        kernel = event.data["dispatcher"]
+        if self._was_said or not kernel.py_func.__module__.startswith(_OURS):
+            return
+        self._was_said = True
+        place = getattr(kernel.stats, "cache_path", None)
+        where = (
+            f"once (they are kept in {place})"
+            if place
+            else "in each process, as no place for them can be written to (set NUMBA_CACHE_DIR to one)"
+        )
+        print(f"tinygrad_cnn: compiling kernels for this processor, about half a second each, {where} ...", file=sys.stderr)
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+event.register("numba:compile", _Announcement())  # type: ignore[no-untyped-call]

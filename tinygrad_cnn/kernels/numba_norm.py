@@ -1,5 +1,8 @@
 """Normalisations compiled by numba: every number read once or twice, where NumPy goes over it once for each operation.
 
+Work is divided by channels where a channel has sums, so that no sum goes across threads and none depends on their number; and
+by planes or images elsewhere.
+
 Sums over a channel run in float64, and in whichever order suits the processor ("reassoc"): a fixed order would make
 each addition wait for the one before.
 
@@ -16,6 +19,7 @@ import numpy as np
 from tinygrad_cnn.kernels import numpy_norm
 from tinygrad_cnn.kernels.arrays import Array
 from tinygrad_cnn.kernels.numba_compile import compiled
+from tinygrad_cnn.kernels.parallel import each_part, grain_of
 
 _BETA = 0.75
 
@@ -23,14 +27,24 @@ _BETA = 0.75
 def channel_sum(gy: Array) -> Array:
     """Sum over every axis but the channels': see `numpy_norm.channel_sum`."""
     total = np.empty(gy.shape[1])
-    _channel_sum(_planes(gy), total)
+    planes = _planes(gy)
+
+    def work(start: int, stop: int) -> None:
+        _channel_sum(planes, total, start, stop)
+
+    each_part(gy.shape[1], work, grain=_grain_of_channels(gy))
     return total.astype(gy.dtype)
 
 
 def channel_moments(x: Array) -> tuple[Array, Array]:
     """Compute the mean and the biased variance of each channel: see `numpy_norm.channel_moments`."""
     mean, var = np.empty(x.shape[1]), np.empty(x.shape[1])
-    _channel_moments(_planes(x), mean, var)
+    planes = _planes(x)
+
+    def work(start: int, stop: int) -> None:
+        _channel_moments(planes, mean, var, start, stop)
+
+    each_part(x.shape[1], work, grain=_grain_of_channels(x, 2))
     return mean.astype(x.dtype), var.astype(x.dtype)
 
 
@@ -38,7 +52,13 @@ def batch_norm(x: Array, weight: Array | None, bias: Array | None, mean: Array, 
     """Compute (x - mean) * rstd * weight + bias: see `numpy_norm.batch_norm`."""
     y = np.empty(x.shape, x.dtype)
     scale = rstd if weight is None else rstd * weight
-    _batch_norm(_planes(x), mean, scale, np.zeros_like(mean) if bias is None else bias, _planes(y))
+    shift = np.zeros_like(mean) if bias is None else bias
+    planes, out = _planes(x), _planes(y)
+
+    def work(start: int, stop: int) -> None:
+        _batch_norm(planes, mean, scale, shift, out, start, stop)
+
+    each_part(x.shape[0] * x.shape[1], work, grain=grain_of(2 * planes.shape[2]))
     return y
 
 
@@ -47,7 +67,12 @@ def batch_norm_input_grad(gy: Array, x: Array, weight: Array | None, mean: Array
     gx = np.empty(x.shape, x.dtype)
     gweight, gbias = np.empty(x.shape[1]), np.empty(x.shape[1])
     scale = rstd if weight is None else rstd * weight
-    _batch_norm_input_grad(_planes(gy), _planes(x), mean, rstd, scale, _planes(gx), gweight, gbias)
+    gy_planes, x_planes, gx_planes = _planes(gy), _planes(x), _planes(gx)
+
+    def work(start: int, stop: int) -> None:
+        _batch_norm_input_grad(gy_planes, x_planes, mean, rstd, scale, gx_planes, gweight, gbias, start, stop)
+
+    each_part(x.shape[1], work, grain=_grain_of_channels(x, 5))
     return gx, gweight.astype(x.dtype), gbias.astype(x.dtype)
 
 
@@ -56,7 +81,14 @@ def local_response_norm(x: Array, size: int, alpha: float, beta: float, k: float
     if beta != _BETA:
         return numpy_norm.local_response_norm(x, size, alpha, beta, k)
     y, d = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
-    _local_response_norm(_planes(x), size // 2, (size - 1) // 2, alpha / size, float(k), _planes(y), _planes(d))
+    planes, y_planes, d_planes = _planes(x), _planes(y), _planes(d)
+
+    def work(start: int, stop: int) -> None:
+        images = slice(start, stop)
+        window = (size // 2, (size - 1) // 2, alpha / size, float(k))
+        _local_response_norm(planes[images], *window, y_planes[images], d_planes[images])
+
+    each_part(x.shape[0], work, grain=_grain_of_images(x, size))
     return y, d
 
 
@@ -65,14 +97,21 @@ def local_response_norm_input_grad(gy: Array, x: Array, d: Array, size: int, alp
     if beta != _BETA:
         return numpy_norm.local_response_norm_input_grad(gy, x, d, size, alpha, beta)
     gx = np.empty(x.shape, x.dtype)
-    arrays = (_planes(gy), _planes(x), _planes(d))
-    _local_response_norm_input_grad(*arrays, (size - 1) // 2, size // 2, 2 * alpha * beta / size, _planes(gx))
+    gy_planes, x_planes, d_planes, gx_planes = _planes(gy), _planes(x), _planes(d), _planes(gx)
+
+    def work(start: int, stop: int) -> None:
+        images = slice(start, stop)
+        arrays = (gy_planes[images], x_planes[images], d_planes[images])
+        window = ((size - 1) // 2, size // 2, 2 * alpha * beta / size)
+        _local_response_norm_input_grad(*arrays, *window, gx_planes[images])
+
+    each_part(x.shape[0], work, grain=_grain_of_images(x, 2 * size))
     return gx
 
 
 @compiled(fastmath={"reassoc"})
-def _channel_sum(gy, total):  # type: ignore[no-untyped-def]
-    for c in range(gy.shape[1]):
+def _channel_sum(gy, total, start, stop):  # type: ignore[no-untyped-def]
+    for c in range(start, stop):
         of_channel = 0.0
         for n in range(gy.shape[0]):
             for i in range(gy.shape[2]):
@@ -81,9 +120,9 @@ def _channel_sum(gy, total):  # type: ignore[no-untyped-def]
 
 
 @compiled(fastmath={"reassoc", "contract"})
-def _channel_moments(x, mean, var):  # type: ignore[no-untyped-def]
+def _channel_moments(x, mean, var, start, stop):  # type: ignore[no-untyped-def]
     count = x.shape[0] * x.shape[2]
-    for c in range(x.shape[1]):
+    for c in range(start, stop):
         total = 0.0
         for n in range(x.shape[0]):
             for i in range(x.shape[2]):
@@ -98,17 +137,17 @@ def _channel_moments(x, mean, var):  # type: ignore[no-untyped-def]
 
 
 @compiled(fastmath={"contract"})
-def _batch_norm(x, mean, scale, shift, y):  # type: ignore[no-untyped-def]
-    for n in range(x.shape[0]):
-        for c in range(x.shape[1]):
-            for i in range(x.shape[2]):
-                y[n, c, i] = (x[n, c, i] - mean[c]) * scale[c] + shift[c]
+def _batch_norm(x, mean, scale, shift, y, start, stop):  # type: ignore[no-untyped-def]
+    for plane in range(start, stop):
+        n, c = plane // x.shape[1], plane % x.shape[1]
+        for i in range(x.shape[2]):
+            y[n, c, i] = (x[n, c, i] - mean[c]) * scale[c] + shift[c]
 
 
 @compiled(fastmath={"reassoc", "contract"})
-def _batch_norm_input_grad(gy, x, mean, rstd, scale, gx, gweight, gbias):  # type: ignore[no-untyped-def]
+def _batch_norm_input_grad(gy, x, mean, rstd, scale, gx, gweight, gbias, start, stop):  # type: ignore[no-untyped-def]
     count = x.shape[0] * x.shape[2]
-    for c in range(x.shape[1]):
+    for c in range(start, stop):
         centre, r = mean[c], rstd[c]
         sum_gy, sum_gy_xhat = 0.0, 0.0
         for n in range(x.shape[0]):
@@ -160,3 +199,11 @@ def _local_response_norm_input_grad(gy, x, d, before, after, coefficient, gx):  
 def _planes(x: Array) -> Array:
     """See (n, c, ...) as (n, c, plane)."""
     return np.ascontiguousarray(x).reshape(*x.shape[:2], math.prod(x.shape[2:]))
+
+
+def _grain_of_channels(x: Array, passes: int = 1) -> int:
+    return grain_of(passes * x.size // max(1, x.shape[1]))
+
+
+def _grain_of_images(x: Array, passes: int) -> int:
+    return grain_of(passes * x.size // max(1, x.shape[0]))

@@ -170,7 +170,7 @@ def avg_pool(x: Array, geometry: PoolGeometry, count_include_pad: bool, divisor_
     y = x
     for axis in reversed(range(geometry.dims)):
         y = _sum_along(y, geometry, axis)
-    return y / divisors(geometry, count_include_pad, divisor_override, x.dtype)
+    return np.divide(y, divisors(geometry, count_include_pad, divisor_override, x.dtype), order="C")
 
 
 def avg_pool_input_grad(gy: Array, geometry: PoolGeometry, count_include_pad: bool, divisor_override: int | None) -> Array:

@@ -7,6 +7,8 @@ backward gathers from them. Both are linear, so pooling is closed under differen
 
 from typing import Any
 
+import numpy as np
+
 from .. import kernels
 from ..autograd.function import Array, Function
 from ..errors import ArgumentError, ShapeError
@@ -28,7 +30,8 @@ class ChoosingPool(Function):
     """
 
     def remember(self, y: Array, indices: Array) -> Array:
-        """Keep the positions for the backward pass, and for `return_indices`."""
+        """Keep the positions for the backward pass, and for `return_indices`; a plane has fewer than 2^31 of them."""
+        indices = indices.astype(np.int32, copy=False)
         self.save_for_backward(indices)
         self.auxiliary = (indices,)
         return y
@@ -173,10 +176,12 @@ def batched(name: str, input: TensorLike, dims: int) -> tuple[Tensor, bool]:
 def chosen(node: ChoosingPool, x: Tensor, unbatched: bool, return_indices: bool) -> Any:
     """Apply a pool that chooses; its output without the batch that was added, and the positions if asked for."""
     y = node(x)
-    indices = Tensor(node.auxiliary[0])
+    if not return_indices:
+        return y.squeeze(0) if unbatched else y
+    indices = Tensor(node.auxiliary[0].astype(np.int64))
     if unbatched:
         y, indices = y.squeeze(0), indices.squeeze(0)
-    return (y, indices) if return_indices else y
+    return y, indices
 
 
 def max_pool1d(

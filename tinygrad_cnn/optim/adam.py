@@ -1,10 +1,12 @@
 """Adam, and AdamW, which decays the weights apart from the gradient."""
 
 import math
+from typing import Any
 
 import numpy as np
 
 from ..tensor import Array
+from . import fused
 from .optimizer import Group, Optimizer, Params, State
 from .rules import average_in, average_in_square, check_betas, check_numbers, count_step, descent_gradient, kept, scratch_like
 
@@ -89,6 +91,10 @@ class Adam(Optimizer):
     def update(self, parameter: Array, gradient: Array, state: State, group: Group) -> None:
         beta1, beta2 = (float(beta) for beta in group["betas"])
         step = count_step(state)
+        compiled = fused.steps(parameter, gradient, state)
+        if compiled is not None:
+            _compiled_update(compiled, parameter, gradient, state, group, step)
+            return
         gradient = descent_gradient(parameter, gradient, group)
         first, second = kept(state, "exp_avg", parameter), kept(state, "exp_avg_sq", parameter)
         average_in(first, gradient, beta1)
@@ -102,6 +108,26 @@ class Adam(Optimizer):
         np.divide(first, change, out=change)
         change *= float(group["lr"]) / (1 - beta1**step)
         parameter -= change
+
+
+def _compiled_update(compiled: Any, parameter: Array, gradient: Array, state: State, group: Group, step: int) -> None:
+    beta1, beta2 = (float(beta) for beta in group["betas"])
+    lr, weight_decay, is_apart = float(group["lr"]), float(group["weight_decay"]), group["decoupled_weight_decay"]
+    compiled.adam_step(
+        parameter,
+        gradient,
+        kept(state, "exp_avg", parameter),
+        kept(state, "exp_avg_sq", parameter),
+        kept(state, "max_exp_avg_sq", parameter) if group["amsgrad"] else None,
+        rate=lr / (1 - beta1**step),
+        beta1=beta1,
+        beta2=beta2,
+        correction=math.sqrt(1 - beta2**step),
+        eps=float(group["eps"]),
+        weight_decay=0.0 if is_apart else weight_decay,
+        keep=1 - lr * weight_decay if is_apart else 1.0,
+        maximize=bool(group["maximize"]),
+    )
 
 
 class AdamW(Adam):

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from ..autograd.mode import enable_grad
+from ..autograd.observers import record_function
 from ..errors import ArgumentError, AutogradError, CheckpointError, ShapeError
 from ..nn.parameter import WithoutValues, clear_gradients
 from ..tensor import Array, Tensor
@@ -122,6 +123,12 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        with record_function(f"{type(self).__name__}.step"):
+            self._update_all()
+        self.has_stepped = True
+        return loss
+
+    def _update_all(self) -> None:
         writer = f"{type(self).__name__}.step()"
         for group in self.param_groups:
             for parameter in group["params"]:
@@ -134,8 +141,6 @@ class Optimizer:
                     )
                 self.update(parameter.array, gradient, self.state[parameter], group)
                 parameter._wrote(writer)
-        self.has_stepped = True
-        return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or with ``set_to_none=False`` fill them with zeros."""

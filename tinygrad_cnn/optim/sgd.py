@@ -1,10 +1,13 @@
 """Stochastic gradient descent."""
 
+from typing import Any
+
 import numpy as np
 
 from ..errors import ArgumentError
 from ..kernels.scratch import borrow
 from ..tensor import Array
+from . import fused
 from .optimizer import Group, Optimizer, Params, State
 from .rules import check_numbers, descent_gradient, kept, scratch_like
 
@@ -94,6 +97,10 @@ class SGD(Optimizer):
         check_momentum("SGD", group)
 
     def update(self, parameter: Array, gradient: Array, state: State, group: Group) -> None:
+        compiled = fused.steps(parameter, gradient, state)
+        if compiled is not None and not group["lr_in_velocity"]:
+            _compiled_update(compiled, parameter, gradient, state, group)
+            return
         gradient = descent_gradient(parameter, gradient, group)
         if group["lr_in_velocity"]:
             scaled = borrow("optimizer gradient", parameter.shape, parameter.dtype)
@@ -102,6 +109,21 @@ class SGD(Optimizer):
         else:
             direction = momentum_direction(parameter, gradient, state, group)
             parameter -= np.multiply(direction, float(group["lr"]), out=scratch_like(parameter))
+
+
+def _compiled_update(compiled: Any, parameter: Array, gradient: Array, state: State, group: Group) -> None:
+    momentum, is_first = float(group["momentum"]), "momentum_buffer" not in state
+    compiled.sgd_step(
+        parameter,
+        gradient,
+        kept(state, "momentum_buffer", parameter) if momentum else None,
+        lr=float(group["lr"]),
+        momentum=momentum,
+        undamped=1.0 if is_first else 1 - float(group["dampening"]),
+        weight_decay=float(group["weight_decay"]),
+        nesterov=bool(group["nesterov"]),
+        maximize=bool(group["maximize"]),
+    )
 
 
 def momentum_direction(parameter: Array, gradient: Array, state: State, group: Group) -> Array:
