@@ -326,7 +326,7 @@ def test_models_is_a_table_of_all_networks(capsys):
     assert [row.split()[0] for row in rows] == [entry.name for entry in models.entries()]
     (lenet,) = [row for row in rows if row.startswith("lenet ")]
     assert "431,080  1x28x28" in lenet
-    assert lenet.endswith("0.78 % MNIST test error")
+    assert lenet.endswith("0.75 % MNIST test error")
 
 
 def test_summary_lists_the_layers(capsys):
