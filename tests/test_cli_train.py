@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from tinygrad_cnn import data, models, nn, optim, train
 from tinygrad_cnn.cli import main
 from tinygrad_cnn.cli.train import settings_of
+from tinygrad_cnn.errors import ArgumentError
 from tinygrad_cnn.train import read_log, recipes, session
 from tinygrad_cnn.train.pipeline import DATA_SETS
 
@@ -367,6 +369,12 @@ def test_the_recipe_of_he_scales_with_the_epochs():
     assert rates == pytest.approx([0.1] * 20 + [0.01] * 10 + [0.001] * 10)
     assert optimizer.param_groups[0]["momentum"] == 0.9
     assert optimizer.param_groups[0]["weight_decay"] == 1e-4
+
+
+def test_an_option_that_the_optimizer_does_not_take_is_named():
+    settings = replace(recipes.recipe_for("lenet"), optimizer_options={"momentun": 0.9})
+    with pytest.raises(ArgumentError, match="optimizer_options has 'momentun', which sgd does not take; it takes lr,"):
+        session.make_optimizer(settings, nn.Linear(2, 2))
 
 
 def test_resnet_110_warms_up_for_400_updates():

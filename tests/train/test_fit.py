@@ -256,6 +256,13 @@ def test_early_stopping_refuses(options, says):
         EarlyStopping(**options)
 
 
+def test_a_number_for_early_stopping_is_refused_before_anything_is_trained(model, batches):
+    before = weights(model).copy()
+    with pytest.raises(ArgumentError, match=r"early_stopping must be an EarlyStopping, got 3: .*EarlyStopping\(patience=3\)"):
+        fit(model, batches, epochs=1, optimizer=sgd(model), progress=False, early_stopping=3)
+    np.testing.assert_array_equal(weights(model), before)
+
+
 def test_a_value_that_is_no_number_is_never_the_best():
     best = Best("loss")
     assert [best.see(i, value) for i, value in enumerate([np.nan, 1.0, np.nan], 1)] == [False, True, False]

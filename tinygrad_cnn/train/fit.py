@@ -266,6 +266,11 @@ def _best(
 ) -> Best:
     if mode not in ("min", "max"):
         raise ArgumentError(f"fit: mode must be 'min' or 'max', got {mode!r}")
+    if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
+        raise ArgumentError(
+            f"fit: early_stopping must be an EarlyStopping, got {early_stopping!r}: write "
+            "early_stopping=train.EarlyStopping(patience=3)"
+        )
     own = ["loss", *(["val_loss", "val_error"] if measuring.val is not None else [])]
     if taken := [name for name in own if name in measuring.metrics]:
         raise ArgumentError(f"fit: {', '.join(taken)} of metrics= is measured anyway: call yours by another name")

@@ -3,6 +3,7 @@
 `Settings` holds names and numbers only. The tables and functions below turn them into optimizers, schedules and losses.
 """
 
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -184,6 +185,12 @@ def make_optimizer(settings: Settings, model: Module) -> Optimizer:
     """The optimizer that the settings name, over a model's parameters."""
     kind: Callable[..., Optimizer] = chosen("optimizer", settings.optimizer, OPTIMIZERS)
     options = dict(settings.optimizer_options) if settings.lr is None else {**settings.optimizer_options, "lr": settings.lr}
+    known = [name for name in inspect.signature(kind).parameters if name != "params"]
+    if unknown := [name for name in options if name not in known]:
+        raise ArgumentError(
+            f"settings: optimizer_options has {', '.join(map(repr, unknown))}, which {settings.optimizer} does not take; it "
+            f"takes {', '.join(known)}"
+        )
     return kind([parameter for parameter in model.parameters() if parameter.requires_grad], **options)
 
 
