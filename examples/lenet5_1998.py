@@ -114,7 +114,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--distort", action="store_true", help="add 540,000 distorted digits to the 60,000")
     parser.add_argument("--passes", type=int, default=len(RATES), help="how many of the 20 passes to make")
-    parser.add_argument("--mu", type=float, help="keeps the steps of weights without curvature finite: 0.3, or 0.2 with --distort")
+    parser.add_argument("--mu", type=float, help="keeps steps without curvature finite: 0.3, or 0.2 with --distort")
     parser.add_argument("--rubbish", type=float, default=RUBBISH, help="the penalty j of the rubbish class")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--subset", action="store_true", help="the 5,000 digits that come with the package")

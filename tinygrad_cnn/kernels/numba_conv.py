@@ -1,20 +1,12 @@
-"""Convolution and its two gradients over both cores: blocks of columns, laid out by compiled loops, multiplied by BLAS.
+"""Convolution and its two gradients over both cores, without columns: `conv_planes` says how, `numba_planes` does it.
 
-The products are those of `numpy_conv`. What differs is how memory moves around them:
+Here the work is divided. Blocks of images, or of rows of one, are independent in the convolution and in the input's
+gradient, so cores take one after the other. The weight's gradient sums over all images: its cores divide the input channels
+among them, of whose taps each writes the gradient; where there are too few channels for that, the images, in a fixed number
+of sums that are added up at the end. Results are the same to the last bit for any number of threads.
 
-- Columns are kernel-size times larger than the input. They are made for a block of images, or of output rows of one image,
-  that stays in a core's cache between being written and being multiplied; then the next block takes its place.
-- Blocks are independent, so each core does its own, with BLAS on one thread (`parallel`).
-- The weight's gradient sums over all blocks. Its cores divide the *taps* among them instead of the blocks: each writes its own
-  part of the gradient, and nothing has to be added up between cores.
-- With stride 1 the input's gradient is itself a convolution, of the output's gradient with the kernel turned by 180 degrees
-  and with input and output channels exchanged. Gathering is cheaper than scattering, so that is what is computed:
-
-      gx[n, c, i, j] = sum over o, p, q of weight[o, c, kh - 1 - p, kw - 1 - q] * gy[n, o, i + p - (kh - 1 - top), ...]
-
-  With a longer stride, columns of gradients are added back where they came from.
-
-The same blocks are used whatever the number of threads, so the results are the same to the last bit.
+What has so few output positions that no vector fits, such as maps of 1 x 1 or 1 x 3, is NumPy's, and so is what is one
+matrix product as it stands.
 """
 
 from __future__ import annotations
@@ -24,224 +16,218 @@ import math
 
 import numpy as np
 
-from tinygrad_cnn.kernels import numpy_conv
+from tinygrad_cnn.kernels import conv_planes, numpy_conv
 from tinygrad_cnn.kernels.arrays import Array
+from tinygrad_cnn.kernels.conv_planes import Blocks, Indices, PlaneProduct, numbers_multiplied
 from tinygrad_cnn.kernels.geometry import ConvGeometry
-from tinygrad_cnn.kernels.numba_columns import gather, scatter, steps
-from tinygrad_cnn.kernels.numpy_conv import filter_rows, is_one_product
+from tinygrad_cnn.kernels.numba_planes import arrange_weights, correlate_planes, multiply_planes
+from tinygrad_cnn.kernels.numba_simd import ACCUMULATORS, VECTOR_BYTES, Tile, tile
+from tinygrad_cnn.kernels.numpy_conv import is_one_product
 from tinygrad_cnn.kernels.parallel import each_part, grain_of
 from tinygrad_cnn.kernels.scratch import borrow
 
-Block = tuple[slice, slice]
+_FEWEST_LANES = 4
 
-_COLUMN_BYTES = 1 << 20
-"""How large a block of columns may be: with the operands of its product it fits a core's second cache."""
+_HEIGHTS = (1, 4, 6, 8, 24)
+"""How many channels a tile may have. Each shape of a tile that is used is compiled once, so there are few."""
 
-_FEWEST_POSITIONS = 256
-"""... but a product of so few columns is too small for BLAS, which rearranges the filters anew for each."""
+_MOST_VECTORS = 8
+
+_SUMS_WANTED = 8
+_SUMS_BYTES = 1 << 20
+"""Up to so many sums of a weight's gradient, and bytes in all, are taken side by side where channels are too few to share."""
 
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def conv(x: Array, weight: Array, bias: Array | None, geometry: ConvGeometry) -> Array:
     """Cross-correlate `x` with `weight`, and add `bias`: see `numpy_conv.conv`."""
-    if not _serves(geometry, x.dtype):
+    if not serves(geometry, x.dtype):
         return numpy_conv.conv(x, weight, bias, geometry)
+    planes = conv_planes.forward(geometry)
     y = np.empty(geometry.y_shape, x.dtype)
-    x = np.ascontiguousarray(x)
-    rows_of_weight = filter_rows(weight, geometry)
-    bias_column = None if bias is None else bias.reshape(geometry.groups, -1, 1)
-    blocks = _blocks(geometry, x.itemsize)
-
-    def work(start: int, stop: int) -> None:
-        for block in blocks[start:stop]:
-            columns = _columns(x, block, 0, _lines(geometry), geometry).reshape(*_per_group(geometry), -1)
-            target, is_direct = _room_for_positions(y, block, geometry)
-            np.matmul(rows_of_weight, columns, out=target)
-            if bias_column is not None:
-                target += bias_column
-            if not is_direct:
-                y[block[0]].reshape(-1, *target.shape[:2], math.prod(geometry.out_size))[...] = _by_image(target, geometry)
-
-    each_part(len(blocks), work, grain=_grain(geometry, len(blocks)), products=True)
+    by_group = weight.reshape(planes.groups, planes.results, planes.sources, *geometry.kernel_size)
+    _multiply(np.ascontiguousarray(x), by_group, bias, y, planes)
     return y
 
 
 def conv_weight_grad(x: Array, gy: Array, geometry: ConvGeometry) -> Array:
     """Correlate the input with the output's gradient: see `numpy_conv.conv_weight_grad`."""
-    if not _serves(geometry, x.dtype):
+    if not serves(geometry, x.dtype):
         return numpy_conv.conv_weight_grad(x, gy, geometry)
     x, gy = np.ascontiguousarray(x), np.ascontiguousarray(gy)
-    gweight = np.zeros(geometry.weight_shape, x.dtype)
-    by_group = gweight.reshape(geometry.groups, -1, _per_group(geometry)[1])
-    parts = _parts_of_taps(geometry)
+    planes = conv_planes.forward(geometry)
+    parts, shared, sums = _parts(planes, geometry.batch, x.itemsize)
+    gweight = np.zeros((sums, planes.groups, planes.results, planes.sources, math.prod(geometry.kernel_size)), x.dtype)
+    gy = gy.reshape(-1, planes.groups, planes.results, *geometry.out_size)
+    lanes, plan = _plan(planes, geometry.batch, x.itemsize)
+    row_bytes = planes.row_bytes(1) * shared.plane_rows * shared.images
+    shape = _correlation_tile(planes, lanes)
 
     def work(start: int, stop: int) -> None:
-        for groups, lines in parts[start:stop]:
-            _add_weight_grad(x, gy, by_group, groups, lines, geometry)
+        room = borrow("planes", (row_bytes,), x.dtype)
+        lists = _lists(shared, planes, lanes)
+        correlate_planes(x, gy, gweight, parts[start:stop], *plan, room, *lists, shape)
 
-    each_part(len(parts), work, grain=_grain(geometry, len(parts)), products=True)
-    return gweight
+    each_part(len(parts), work, grain=_grain(planes, geometry.batch, len(parts)))
+    return (gweight[0] if sums == 1 else gweight.sum(axis=0)).reshape(geometry.weight_shape)
 
 
 def conv_input_grad(gy: Array, weight: Array, geometry: ConvGeometry) -> Array:
     """Spread the output's gradient back over the windows: see `numpy_conv.conv_input_grad`."""
-    if not _serves(geometry, gy.dtype):
+    if not serves(geometry, gy.dtype):
         return numpy_conv.conv_input_grad(gy, weight, geometry)
-    turned = _as_convolution(geometry)
-    if turned is not None:
-        return conv(gy, _turned(weight, geometry), None, turned)
     gy = np.ascontiguousarray(gy)
-    gx = np.zeros(geometry.x_shape, gy.dtype)
-    weight_back = filter_rows(weight, geometry).swapaxes(1, 2)
-
-    def work(start: int, stop: int) -> None:
-        for image in range(start, stop):
-            _add_input_grad(gy, weight_back, gx, image, geometry)
-
-    each_part(geometry.batch, work, grain=_grain(geometry, geometry.batch), products=True)
+    products = conv_planes.backward(geometry)
+    is_complete = set(geometry.stride) == {1} and bool(products)
+    gx = np.empty(geometry.x_shape, gy.dtype) if is_complete else np.zeros(geometry.x_shape, gy.dtype)
+    groups = geometry.groups
+    by_group = weight.reshape(groups, -1, *weight.shape[1:]).swapaxes(1, 2)
+    for rows, columns, planes in products:
+        taps = by_group[..., _every(planes.rows.taps), _every(planes.columns.taps)]
+        if is_complete:
+            _multiply(gy, taps, None, gx, planes)
+            continue
+        part = np.empty((*gx.shape[:2], planes.rows.size, planes.columns.size), gy.dtype)
+        _multiply(gy, taps, None, part, planes)
+        _spread(part, gx[:, :, rows, columns])
     return gx
 
 
-def _serves(geometry: ConvGeometry, dtype: np.dtype) -> bool:
-    return geometry.dims == 2 and not is_one_product(geometry) and dtype in _DTYPES
-
-
-# Which blocks there are -----------------------------------------------------------------------------------------------
-
-
-@functools.lru_cache(maxsize=512)
-def _blocks(geometry: ConvGeometry, itemsize: int) -> list[Block]:
-    """Cut the output into (images, rows): several whole images, or some rows of one."""
-    out_h, out_w = geometry.out_size
-    positions = max(_FEWEST_POSITIONS, _COLUMN_BYTES // (_lines(geometry) * geometry.kernel_size[1] * itemsize))
-    whole = slice(0, out_h)
-    if positions >= out_h * out_w:
-        return [(images, whole) for images in _even_slices(geometry.batch, positions // (out_h * out_w))]
-    rows = _even_slices(out_h, max(1, positions // out_w))
-    return [(slice(n, n + 1), part) for n in range(geometry.batch) for part in rows]
-
-
-def _even_slices(total: int, at_most: int) -> list[slice]:
-    """Cut range(total) into parts of about equal size, and into an even number of them if it is more than one."""
-    count = -(-total // at_most)
-    count = min(total, count + count % 2) if count > 1 else count
-    return [slice(total * k // count, total * (k + 1) // count) for k in range(count)]
+def serves(geometry: ConvGeometry, dtype: np.dtype) -> bool:
+    """Whether vectors fit: two spatial axes, and rows of the output, and of the input, that are long enough together."""
+    if geometry.dims != 2 or is_one_product(geometry) or dtype not in _DTYPES or not geometry.batch:
+        return False
+    return all(_lanes(planes, geometry.batch, dtype.itemsize) for planes in _all_products(geometry))
 
 
 @functools.lru_cache(maxsize=512)
-def _parts_of_taps(geometry: ConvGeometry) -> list[tuple[slice, slice]]:
-    """Cut the taps of all channels into parts that cores can share: (groups, lines), each of either all or one group."""
-    lines = _lines(geometry)
-    if geometry.groups == 1:
-        return [(slice(0, 1), part) for part in _even_slices(lines, max(1, -(-lines // 4)))]
-    each = lines // geometry.groups
-    parts = _even_slices(geometry.groups, max(1, -(-geometry.groups // 4)))
-    return [(groups, slice(groups.start * each, groups.stop * each)) for groups in parts]
+def _all_products(geometry: ConvGeometry) -> list[PlaneProduct]:
+    return [conv_planes.forward(geometry), *(planes for _, _, planes in conv_planes.backward(geometry))]
 
 
-def _lines(geometry: ConvGeometry) -> int:
-    """How many lines of taps all channels have: see `numba_columns`."""
-    return geometry.in_channels * geometry.kernel_size[0]
-
-
-def _per_group(geometry: ConvGeometry) -> tuple[int, int]:
-    """The number of groups, and of taps in each."""
-    return geometry.groups, math.prod(geometry.weight_shape[1:])
-
-
-def _grain(geometry: ConvGeometry, count: int) -> int:
-    """How many of `count` equal blocks are worth a thread."""
-    multiplications = geometry.column_numbers * geometry.out_channels // geometry.groups
-    return grain_of((multiplications // 4 + geometry.column_numbers) // max(1, count))
-
-
-# The work on one block ------------------------------------------------------------------------------------------------
-
-
-def _columns(x: Array, block: Block, first_line: int, stop_line: int, geometry: ConvGeometry) -> Array:
-    """Lay out the columns of some lines of taps for one block, in borrowed memory: (lines, kw, n, oh, ow)."""
-    images, rows = block
-    shape = (stop_line - first_line, geometry.kernel_size[1], images.stop - images.start, rows.stop - rows.start)
-    columns = borrow("columns", (*shape, geometry.out_size[1]), x.dtype)
-    gather(x, columns, images.start, rows.start, first_line, *steps(geometry))
-    return columns
-
-
-def _room_for_positions(y: Array, block: Block, geometry: ConvGeometry) -> tuple[Array, bool]:
-    """Where the product (g, o / g, positions) of a block goes: into `y` itself if the block is of one image."""
-    images, rows = block
-    groups, width = geometry.groups, geometry.out_size[1]
-    if images.stop - images.start == 1:
-        image = y[images.start].reshape(groups, -1, math.prod(geometry.out_size))
-        return image[:, :, rows.start * width : rows.stop * width], True
-    count = (images.stop - images.start) * math.prod(geometry.out_size)
-    return borrow("product", (groups, geometry.out_channels // groups, count), y.dtype), False
-
-
-def _by_image(product: Array, geometry: ConvGeometry) -> Array:
-    """Turn (g, o / g, n * oh * ow) into (n, g, o / g, oh * ow), without copying."""
-    return np.moveaxis(product.reshape(*product.shape[:2], -1, math.prod(geometry.out_size)), 2, 0)
-
-
-def _add_weight_grad(x: Array, gy: Array, gweight: Array, groups: slice, lines: slice, geometry: ConvGeometry) -> None:
-    """Add up, over all blocks, the part of `gweight` (g, o / g, K) that belongs to some groups, or some lines of taps."""
-    count = groups.stop - groups.start
-    width = geometry.kernel_size[1]
-    taps = slice(lines.start * width, lines.stop * width) if geometry.groups == 1 else slice(None)
-    target = gweight[groups, :, taps]
-    product = borrow("product", target.shape, x.dtype)
-    for block in _blocks(geometry, x.itemsize):
-        columns = _columns(x, block, lines.start, lines.stop, geometry).reshape(count, target.shape[2], -1)
-        np.matmul(_gy_rows(gy, block, groups, geometry), columns.swapaxes(1, 2), out=product)
-        target += product
-
-
-def _gy_rows(gy: Array, block: Block, groups: slice, geometry: ConvGeometry) -> Array:
-    """The output's gradient on one block, as rows (g, o / g, positions): a view if the block is of one image."""
-    images, rows = block
-    width = geometry.out_size[1]
-    by_image = gy[images].reshape(-1, geometry.groups, geometry.out_channels // geometry.groups, math.prod(geometry.out_size))
-    if len(by_image) == 1:
-        return by_image[0, groups, :, rows.start * width : rows.stop * width]
-    wanted = np.moveaxis(by_image[:, groups], 0, 2)
-    copied = borrow("gy", wanted.shape, gy.dtype)
-    copied[...] = wanted
-    return copied.reshape(*wanted.shape[:2], -1)
-
-
-# The input's gradient -------------------------------------------------------------------------------------------------
+# Shapes of tiles ------------------------------------------------------------------------------------------------------
 
 
 @functools.lru_cache(maxsize=512)
-def _as_convolution(geometry: ConvGeometry) -> ConvGeometry | None:
-    """The geometry of the convolution that the input's gradient is; None with a longer stride, or more padding than taps."""
-    reach = [dilation * (taps - 1) for taps, dilation in zip(geometry.kernel_size, geometry.dilation, strict=True)]
-    padding = tuple((far - before, far - after) for far, (before, after) in zip(reach, geometry.padding, strict=True))
-    if set(geometry.stride) != {1} or min(map(min, padding)) < 0:
-        return None
-    return ConvGeometry(
-        geometry.batch, geometry.out_channels, geometry.out_size, geometry.in_channels, geometry.kernel_size,
-        geometry.stride, padding, geometry.dilation, geometry.groups,
-    )  # fmt: skip
+def _lanes(planes: PlaneProduct, batch: int, itemsize: int) -> int:
+    """How long vectors may be for every block to have one: as long as the processor's, or short, or 0 for not at all."""
+    rows = conv_planes.blocks(planes, batch, itemsize).table[:, 3].min()
+    positions = int(rows) * planes.columns.size
+    longest = VECTOR_BYTES // itemsize
+    return longest if positions >= longest else _FEWEST_LANES if positions >= _FEWEST_LANES else 0
 
 
-def _turned(weight: Array, geometry: ConvGeometry) -> Array:
-    """Turn the kernels by 180 degrees and exchange input and output channels: (o, c / g, ...) to (c, o / g, ...)."""
-    groups, o_g, c_g = geometry.groups, geometry.out_channels // geometry.groups, weight.shape[1]
-    by_group = weight.reshape(groups, o_g, c_g, *weight.shape[2:]).swapaxes(1, 2)[..., ::-1, ::-1]
-    return np.ascontiguousarray(by_group).reshape(groups * c_g, o_g, *weight.shape[2:])
+@functools.lru_cache(maxsize=512)
+def _product_tile(planes: PlaneProduct, batch: int, itemsize: int) -> Tile:
+    """The tile that takes the least time, with what it does beyond the last channel and position."""
+    lanes = _lanes(planes, batch, itemsize)
+    shared = conv_planes.blocks(planes, batch, itemsize)
+    vectors = shared.images * -(-shared.table[0, 3] * planes.columns.size // lanes)
+    shapes = [(rows, min(_MOST_VECTORS, ACCUMULATORS // rows)) for rows in _HEIGHTS if rows <= ACCUMULATORS]
+    best = min(shapes, key=lambda shape: _cycles(shape, planes.results, vectors))
+    return tile(*best, lanes)
 
 
-def _add_input_grad(gy: Array, weight_back: Array, gx: Array, image: int, geometry: ConvGeometry) -> None:
-    """Multiply back to columns and add these to one image of `gx`, some output rows at a time."""
-    out_h, out_w = geometry.out_size
-    taps = weight_back.shape[0] * weight_back.shape[1]
-    gy_rows = gy[image].reshape(geometry.groups, -1, out_h * out_w)
-    positions = max(_FEWEST_POSITIONS, _COLUMN_BYTES // (taps * gy.itemsize))
-    for rows in _even_slices(out_h, max(1, positions // out_w)):
-        size = (_lines(geometry), geometry.kernel_size[1], rows.stop - rows.start, out_w)
-        columns = borrow("columns", size, gy.dtype)
-        here = gy_rows[:, :, rows.start * out_w : rows.stop * out_w]
-        np.matmul(weight_back, here, out=columns.reshape(*weight_back.shape[:2], -1))
-        scatter(columns, gx, image, rows.start, *steps(geometry))
+@functools.lru_cache(maxsize=512)
+def _correlation_tile(planes: PlaneProduct, lanes: int) -> Tile:
+    most = ACCUMULATORS if ACCUMULATORS > 12 else 9
+    taps = planes.sources * len(planes.rows.taps) * len(planes.columns.taps)
+    shapes = [(rows, min(12, most // rows)) for rows in (1, 4, 6) if rows <= most]
+    return tile(*min(shapes, key=lambda shape: _cycles(shape, planes.results, taps)), lanes)
+
+
+def _cycles(shape: tuple[int, int], rows: int, columns: int) -> float:
+    """Time for rows x columns sums in tiles: two multiply-adds or loads a cycle, and four cycles until a sum can be used."""
+    height, width = shape
+    tiles = -(-rows // height) * -(-columns // width)
+    return float(tiles * max(height * width / 2, (height + 1.5 * width) / 2, 4))
+
+
+# The work -------------------------------------------------------------------------------------------------------------
+
+
+def _multiply(x: Array, weight: Array, bias: Array | None, y: Array, planes: PlaneProduct) -> None:
+    """Fill y (n, channels, oh, ow) with the product of weight (g, results, sources, p, q) and the planes of x."""
+    batch = len(x)
+    shape = _product_tile(planes, batch, x.itemsize)
+    lanes, plan = _plan(planes, batch, x.itemsize)
+    shared = conv_planes.blocks(planes, batch, x.itemsize)
+    weights, begin = _arranged(weight, bias, len(shape[0]))
+    by_group = y.reshape(batch, planes.groups, planes.results, planes.rows.size, planes.columns.size)
+    size = planes.row_bytes(1) * shared.plane_rows * shared.images
+    offsets, table, *rest = plan
+
+    def work(start: int, stop: int) -> None:
+        room = borrow("planes", (size,), x.dtype)
+        lists = _lists(shared, planes, lanes)
+        multiply_planes(x, by_group, weights, begin, offsets, table[start:stop], *rest, room, *lists, shape)
+
+    each_part(len(table), work, grain=_grain(planes, batch, len(table)))
+
+
+def _arranged(weight: Array, bias: Array | None, rows: int) -> tuple[Array, Array]:
+    """Arrange the weights of each tile side by side, and what its sums begin with."""
+    groups, results, *taps = weight.shape
+    tiles = groups * -(-results // rows)
+    weights = np.empty((tiles, math.prod(taps), rows), weight.dtype)
+    each_part(tiles, lambda start, stop: arrange_weights(weight, start, stop, weights), grain=grain_of(4 * weights[0].size))
+    begin = np.zeros((groups, tiles // groups * rows), weight.dtype)
+    if bias is not None:
+        begin[:, :results] = bias.reshape(groups, results)
+    return weights, begin.reshape(tiles, rows)
+
+
+@functools.lru_cache(maxsize=512)
+def _plan(
+    planes: PlaneProduct, batch: int, itemsize: int
+) -> tuple[int, tuple[Indices, Indices, int, tuple[int, int], Indices, Indices]]:
+    """The length of vectors; and offsets, blocks, rows of planes, steps and origins, as the compiled loops take them."""
+    shared = conv_planes.blocks(planes, batch, itemsize)
+    offsets = planes.offsets(shared.plane_rows)
+    steps = (planes.rows.step, planes.columns.step)
+    return _lanes(planes, batch, itemsize), (offsets, shared.table, shared.plane_rows, steps, *planes.origins())
+
+
+def _lists(shared: Blocks, planes: PlaneProduct, lanes: int) -> tuple[Indices, Indices]:
+    """Room for where the vectors of a block begin, and for those that a last tile has too many."""
+    most = shared.images * -(-shared.plane_rows * planes.columns.size // lanes) + _MOST_VECTORS
+    return borrow("sources", (most,), np.int64), borrow("targets", (most,), np.int64)
+
+
+@functools.lru_cache(maxsize=512)
+def _parts(planes: PlaneProduct, batch: int, itemsize: int) -> tuple[Indices, Blocks, int]:
+    """Cut the gradient of the weight into parts for cores: see `correlate_planes`. Give them, the blocks and the number of sums."""
+    shared = conv_planes.blocks(planes, batch, itemsize)
+    end, wanted = len(shared.table), _SUMS_WANTED
+    if planes.groups >= wanted:
+        groups = conv_planes.even(planes.groups, -(-planes.groups // wanted))
+        parts = [(*group, 0, planes.sources, 0, end, 0) for group in groups]
+    elif planes.groups == 1 and planes.sources >= wanted:
+        channels = conv_planes.even(planes.sources, -(-planes.sources // wanted))
+        parts = [(0, 1, *channel, 0, end, 0) for channel in channels]
+    else:
+        taps = planes.sources * len(planes.rows.taps) * len(planes.columns.taps)
+        room = _SUMS_BYTES // (itemsize * planes.groups * planes.results * taps)
+        images = conv_planes.even(end, -(-end // max(1, min(wanted, room))))
+        parts = [(0, planes.groups, 0, planes.sources, *block, which) for which, block in enumerate(images)]
+    return np.array(parts, np.int64), shared, 1 + max(part[-1] for part in parts)
+
+
+def _grain(planes: PlaneProduct, batch: int, count: int) -> int:
+    """How many of `count` equal parts are worth a thread."""
+    return grain_of(numbers_multiplied(planes, batch) // 4 // max(1, count))
+
+
+def _every(taps: tuple[int, ...]) -> slice:
+    """The slice that takes these taps, which are equally far apart."""
+    return slice(taps[0], taps[-1] + 1, taps[1] - taps[0] if len(taps) > 1 else None)
+
+
+def _spread(part: Array, target: Array) -> None:
+    """Copy what belongs to some rows and columns of the input into their places, image by image."""
+
+    def work(start: int, stop: int) -> None:
+        target[start:stop] = part[start:stop]
+
+    each_part(len(part), work, grain=grain_of(2 * part[0].size))

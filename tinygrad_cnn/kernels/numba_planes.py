@@ -1,0 +1,155 @@
+"""The compiled loops around `numba_simd`: laying out planes, arranging weights, and going through tiles.
+
+What planes are is told in `conv_planes`. All arrays are flat or contiguous, and all results written in place.
+"""
+
+from __future__ import annotations
+
+from tinygrad_cnn.kernels.numba_compile import compiled
+from tinygrad_cnn.kernels.numba_simd import correlate, multiply_add
+
+
+@compiled
+def lay_out(x, first_image, images, channels, first_row, plane_rows, width, row_step, rows_from, column_step, columns_from, planes):  # type: ignore[no-untyped-def]
+    """Fill planes (image, channel, phase of columns, phase of rows, plane_rows, width) from some images and channels of x."""
+    height, in_width = x.shape[2:]
+    place = 0
+    for n in range(first_image, first_image + images):
+        for c in range(channels[0], channels[1]):
+            for column_from in columns_from:
+                # 0 <= j * column_step + column_from < in_width, solved for j
+                first = min(width, max(0, -(column_from // column_step)))
+                stop = max(first, min(width, (in_width - 1 - column_from) // column_step + 1))
+                for row_from in rows_from:
+                    for r in range(first_row, first_row + plane_rows):
+                        row = r * row_step + row_from
+                        target = planes[place : place + width]
+                        place += width
+                        if row < 0 or row >= height:
+                            target[:] = 0
+                            continue
+                        source = x[n, c, row]
+                        for j in range(first):
+                            target[j] = 0
+                        if column_step == 1:  # spelled out, as it can be vectorised
+                            for j in range(first, stop):
+                                target[j] = source[j + column_from]
+                        else:
+                            for j in range(first, stop):
+                                target[j] = source[j * column_step + column_from]
+                        for j in range(stop, width):
+                            target[j] = 0
+
+
+@compiled
+def list_vectors(images, positions, lanes, image_step, y_image_step, sources, targets):  # type: ignore[no-untyped-def]
+    """List where vectors of so many lanes begin, in the planes and in the result, such that each position is in one.
+
+    A last vector that would hang over an image's end begins earlier instead, where the one before it has been already.
+    """
+    count = 0
+    for n in range(images):
+        for t in range(0, positions, lanes):
+            begin = min(t, positions - lanes)
+            sources[count] = n * image_step + begin
+            targets[count] = n * y_image_step + begin
+            count += 1
+    return count
+
+
+@compiled
+def arrange_weights(weight, first, stop, arranged):  # type: ignore[no-untyped-def]
+    """Put the weights (g, results, sources, p, q) of each tile side by side: (g * tiles, taps, tile rows), 0 beyond the last."""
+    _, results, sources, height, width = weight.shape
+    rows = arranged.shape[2]
+    tiles = -(-results // rows)
+    for part in range(first, stop):
+        g, tile = divmod(part, tiles)
+        for r in range(rows):
+            o = tile * rows + r
+            k = 0
+            for c in range(sources):
+                for p in range(height):
+                    for q in range(width):
+                        arranged[part, k, r] = weight[g, o, c, p, q] if o < results else 0
+                        k += 1
+
+
+@compiled
+def multiply_planes(x, y, weights, begin, offsets, table, plane_rows, steps, rows_from, columns_from, planes, sources, targets, tile):  # type: ignore[no-untyped-def]
+    """Compute all channels of y (n, g, results, oh, ow) on some blocks: see `conv_planes`.
+
+    weights : as `arrange_weights` makes them; begin : (g * tiles, tile rows), what the sums begin with
+    table : the blocks; planes, sources, targets : room for those of one block
+    """
+    _, groups, results, height, width = y.shape
+    rows, vectors, lanes = len(tile[0]), len(tile[1]), len(tile[2])
+    tiles = -(-results // rows)
+    flat = y.reshape(-1)
+    channels = x.shape[1]
+    channel_size = len(columns_from) * len(rows_from) * plane_rows * width
+    for first_image, images, first_row, block_rows in table:
+        lay_out(x, first_image, images, (0, channels), first_row, plane_rows, width, steps[0], rows_from, steps[1], columns_from, planes)
+        step = height * width
+        count = list_vectors(
+            images, block_rows * width, lanes, channels * channel_size, groups * results * step, sources, targets
+        )
+        for more in range(vectors - 1):  # what a last tile has too many
+            sources[count + more], targets[count + more] = sources[count - 1], targets[count - 1]
+        for g in range(groups):
+            for part in range(tiles):
+                o = part * rows
+                base = ((first_image * groups + g) * results + o) * step + first_row * width
+                at = g * tiles + part
+                for vector in range(0, count, vectors):
+                    multiply_add(
+                        planes, g * (channels // groups) * channel_size, offsets, weights[at], begin[at], flat, base, step,
+                        results - o, sources, targets, vector, tile,
+                    )  # fmt: skip
+
+
+@compiled
+def correlate_planes(x, gy, gweight, parts, offsets, table, plane_rows, steps, rows_from, columns_from, planes, sources, targets, tile):  # type: ignore[no-untyped-def]
+    """Add to gweight (sums, g, results, channels of a group, taps) what some parts of the work contribute.
+
+    parts : rows of (first group, end, first channel in each, end, first block, end, which sum)
+    """
+    _, groups, results, height, width = gy.shape
+    rows, taps_at_once, lanes = len(tile[0]), len(tile[1]), len(tile[2])
+    group_channels, taps = gweight.shape[3:]
+    flat, flat_gy, step = gweight.reshape(-1), gy.reshape(-1), height * width
+    channel_size = len(columns_from) * len(rows_from) * plane_rows * width
+    for first_group, end_group, first_channel, end_channel, first_block, end_block, which in parts:
+        channels = (first_group * group_channels + first_channel, (end_group - 1) * group_channels + end_channel)
+        size = (channels[1] - channels[0]) * channel_size
+        wanted = (end_channel - first_channel) * taps
+        for first_image, images, first_row, block_rows in table[first_block:end_block]:
+            lay_out(x, first_image, images, channels, first_row, plane_rows, width, steps[0], rows_from, steps[1], columns_from, planes)
+            count = list_vectors(images, block_rows * width, lanes, size, groups * results * step, sources, targets)
+            whole, seen = _whole_first(images, count, (-block_rows * width) % lanes, sources, targets)
+            for g in range(first_group, end_group):
+                here = planes[(g - first_group) * group_channels * channel_size :]
+                base = (first_image * groups + g) * results * step + first_row * width
+                to = ((which * groups + g) * results * group_channels + first_channel) * taps
+                for k in range(0, wanted, taps_at_once):
+                    for o in range(0, results, rows):
+                        correlate(
+                            here, offsets, k, wanted - k, flat_gy, base + o * step, step, results - o, sources, targets, whole,
+                            count, seen, flat, to + o * group_channels * taps + k, group_channels * taps, tile,
+                        )  # fmt: skip
+
+
+@compiled
+def _whole_first(images, count, seen, sources, targets):  # type: ignore[no-untyped-def]
+    """Move each image's last vector to the end if its first lanes repeat others; count those that are whole."""
+    if seen == 0:
+        return count, seen
+    each = count // images
+    last_sources, last_targets = sources[each - 1 : count : each].copy(), targets[each - 1 : count : each].copy()
+    whole = 0
+    for k in range(count):
+        if (k + 1) % each:
+            sources[whole], targets[whole] = sources[k], targets[k]
+            whole += 1
+    sources[whole:count], targets[whole:count] = last_sources, last_targets
+    return whole, seen

@@ -1,0 +1,233 @@
+"""The two innermost loops of convolution, written in LLVM's vectors.
+
+A processor core multiplies and adds 16 (AVX-512), 8 (AVX) or 4 (NEON) numbers with one instruction, and begins two such a
+cycle; it can load only about as many vectors from its first cache. So each number that is loaded has to be used several
+times while it is in a register, and sums have to stay in registers until they are complete. A compiler that is given plain
+loops finds neither by itself, and Python has no words for registers. Here the instructions are therefore put together one by
+one, in LLVM's intermediate language, which numba compiles anyway; LLVM chooses the registers and fits the vectors to the processor.
+
+Both loops fill a *tile* of sums:
+
+    multiply_add    sum[r, v] += weight[k, r] * planes[offset[k] + position[v]]     over the taps k: vectors of positions
+    correlate       sum[r, k] += gy[r, position] * planes[offset[k] + position]     over the positions, then across the lanes
+
+With a tile of 8 x 3 vectors, 24 multiply-adds need 3 vectors and 8 single numbers from memory. The tile's shape is the type
+of an argument, a tuple of tuples whose lengths are what counts (`tile`): numba compiles a loop for each shape that is used.
+
+Sums over taps run from the first to the last, whatever the tile: its shape does not change a bit of the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+Tile = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+
+_INDEX, _LANE = ir.IntType(64), ir.IntType(32)
+
+
+def _vector_bytes() -> int:
+    """How long this processor's vectors are."""
+    features = llvm.get_host_cpu_features()
+    return 64 if features.get("avx512f") else 32 if features.get("avx") else 16
+
+
+VECTOR_BYTES = _vector_bytes()
+
+ACCUMULATORS = 24 if VECTOR_BYTES != 32 else 12
+"""How many vectors of sums a tile may have: of 32 registers (AVX: 16) a few are for what is multiplied."""
+
+
+def tile(rows: int, columns: int, lanes: int) -> Tile:
+    """Write a tile's shape in the form of a type: rows x columns vectors of so many lanes."""
+    return (0,) * rows, (0,) * columns, (0,) * lanes
+
+
+@intrinsic
+def multiply_add(  # type: ignore[no-untyped-def]
+    typing, planes, base, offsets, weights, first, y, y_base, row_step, rows, sources, targets, vector, tile
+):
+    """Multiply the taps of some output channels with vectors of positions, and store the sums.
+
+    planes, y : flat arrays; `base` and `y_base` are added to every position in them
+    offsets : (K,), where each tap reads, less the position
+    weights : (K, tile rows); first : (tile rows,), what the sums begin with
+    row_step : the distance of output channels in y; rows : how many of the tile's are stored
+    sources, targets : positions in planes and in y; the tile's vectors are those from index `vector` on
+    """
+    height, width, lanes = map(len, tile)
+
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        code = _Code(context, builder, planes.dtype, lanes)
+        x, at, w, start, out, source, target = (
+            code.data(signature.args[k], arguments[k]) for k in (0, 2, 3, 4, 5, 9, 10)
+        )
+        base, y_base, row_step, rows, vector = (arguments[k] for k in (1, 6, 7, 8, 11))
+        count = context.make_array(signature.args[2])(context, builder, arguments[2]).nitems
+        bases = [code.at(x, base, code.number(source, vector, v)) for v in range(width)]
+        sums = [code.spread(code.number(start, r)) for r in range(height) for _ in range(width)]
+
+        def step(k, sums):  # type: ignore[no-untyped-def]
+            here = builder.load(code.at(at, k))
+            vectors = [code.vector(code.at(pointer, here)) for pointer in bases]
+            weight = code.at(w, builder.mul(k, _INDEX(height)))
+            factors = (code.spread(code.number(weight, r)) for r in range(height))
+            pairs = ((factor, vector) for factor in factors for vector in vectors)
+            return [code.multiply_add(*pair, total) for pair, total in zip(pairs, sums, strict=True)]
+
+        sums = code.loop(_INDEX(0), count, sums, step)
+        for r in range(height):
+            with builder.if_then(builder.icmp_signed(">", rows, _INDEX(r))):
+                row = code.at(out, y_base, builder.mul(row_step, _INDEX(r)))
+                for v in range(width):
+                    code.store(sums[r * width + v], code.at(row, code.number(target, vector, v)))
+        return context.get_dummy_value()
+
+    arguments = (planes, base, offsets, weights, first, y, y_base, row_step, rows, sources, targets, vector, tile)
+    return types.void(*arguments), codegen
+
+
+@intrinsic
+def correlate(  # type: ignore[no-untyped-def]
+    typing, planes, offsets, tap, taps, gy, gy_base, row_step, rows, sources, targets, whole, count, seen, gweight, at, at_step, tile
+):
+    """Multiply vectors of gradients with what the taps read there, and add the sums over all positions to `gweight`.
+
+    planes, gy, gweight : flat arrays; offsets : as above; the tile's taps are those from `tap` on, `taps` of them wanted
+    gy_base, row_step, rows : the first output channel in gy, the distance to the next, how many of the tile's are wanted
+    sources, targets : positions in planes and in gy, `count` in all; from the one of number `whole` on, the vector's first
+        `seen` lanes are left out, as the vector before has had them
+    at, at_step : where the sum of the first channel and tap goes in gweight, and the distance to the next channel's
+    """
+    height, width, lanes = map(len, tile)
+
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        code = _Code(context, builder, planes.dtype, lanes)
+        x, taps_at, g, source, target, result = (
+            code.data(signature.args[k], arguments[k]) for k in (0, 1, 4, 8, 9, 13)
+        )
+        tap, taps, gy_base, row_step, rows = (arguments[k] for k in (2, 3, 5, 6, 7))
+        whole, count, seen, at, at_step = (arguments[k] for k in (10, 11, 12, 14, 15))
+        planes_at = [code.at(x, code.number(taps_at, code.least(builder.add(tap, _INDEX(k)), tap, taps))) for k in range(width)]
+        rows_at = [code.at(g, gy_base, builder.mul(row_step, code.least(_INDEX(r), _INDEX(0), rows))) for r in range(height)]
+        kept = code.lanes_from(seen)
+
+        def step(k, sums, is_wanted=None):  # type: ignore[no-untyped-def]
+            position, gy_position = builder.load(code.at(source, k)), builder.load(code.at(target, k))
+            gradients = [code.vector(code.at(row, gy_position), is_wanted) for row in rows_at]
+            vectors = [code.vector(code.at(plane, position), is_wanted) for plane in planes_at]
+            pairs = ((gradient, vector) for gradient in gradients for vector in vectors)
+            return [code.multiply_add(*pair, total) for pair, total in zip(pairs, sums, strict=True)]
+
+        sums = code.loop(_INDEX(0), whole, [code.zero] * (height * width), step)
+        sums = code.loop(whole, count, sums, lambda k, sums: step(k, sums, kept))
+        for r in range(height):
+            for k in range(width):
+                is_wanted = builder.and_(builder.icmp_signed(">", rows, _INDEX(r)), builder.icmp_signed(">", taps, _INDEX(k)))
+                with builder.if_then(is_wanted):
+                    place = code.at(result, at, builder.mul(at_step, _INDEX(r)), _INDEX(k))
+                    builder.store(builder.fadd(builder.load(place), code.across(sums[r * width + k])), place)
+        return context.get_dummy_value()
+
+    arguments = (
+        planes, offsets, tap, taps, gy, gy_base, row_step, rows, sources, targets, whole, count, seen, gweight, at, at_step, tile,
+    )  # fmt: skip
+    return types.void(*arguments), codegen
+
+
+class _Code:
+    """Emits instructions on vectors of one length."""
+
+    def __init__(self, context: Any, builder: Any, dtype: Any, lanes: int) -> None:
+        self._context, self._builder = context, builder
+        self._bytes, self._lanes = dtype.bitwidth // 8, lanes
+        self._number = context.get_value_type(dtype)
+        self._vector = ir.VectorType(self._number, lanes)
+        self._suffix = f"v{lanes}f{dtype.bitwidth}"
+        self.zero = ir.Constant(self._vector, [0.0] * lanes)
+
+    def data(self, array_type: Any, array: Any) -> Any:
+        """Where an array's first number is."""
+        return self._context.make_array(array_type)(self._context, self._builder, array).data
+
+    def at(self, pointer: Any, *steps: Any) -> Any:
+        """A place some numbers further on."""
+        for step in steps:
+            pointer = self._builder.gep(pointer, [step])
+        return pointer
+
+    def number(self, pointer: Any, *steps: Any) -> Any:
+        """Load one number."""
+        return self._builder.load(self.at(pointer, *(_INDEX(step) if isinstance(step, int) else step for step in steps)))
+
+    def vector(self, pointer: Any, is_wanted: Any = None) -> Any:
+        """Load a vector from where it may lie across vectors' boundaries; 0 in the lanes that are not wanted."""
+        loaded = self._builder.load(self._as_vector(pointer), align=self._bytes)
+        return loaded if is_wanted is None else self._builder.select(is_wanted, loaded, self.zero)
+
+    def store(self, vector: Any, pointer: Any) -> None:
+        self._builder.store(vector, self._as_vector(pointer), align=self._bytes)
+
+    def spread(self, number: Any) -> Any:
+        """Put one number in every lane."""
+        nowhere = ir.Constant(ir.VectorType(number.type, self._lanes), ir.Undefined)
+        one = self._builder.insert_element(nowhere, number, _LANE(0))
+        return self._builder.shuffle_vector(one, nowhere, ir.Constant(ir.VectorType(_LANE, self._lanes), [0] * self._lanes))
+
+    def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
+        """a * b + c, rounded once."""
+        return self._builder.call(self._function("fma", self._vector, [self._vector] * 3), [a, b, c])
+
+    def across(self, vector: Any) -> Any:
+        """Add up the lanes, in pairs."""
+        add = self._function("vector.reduce.fadd", self._number, [self._number, self._vector])
+        return self._builder.call(add, [ir.Constant(self._number, 0.0), vector], fastmath=("reassoc",))
+
+    def lanes_from(self, first: Any) -> Any:
+        """Which lanes have at least this number."""
+        numbers = ir.Constant(ir.VectorType(_INDEX, self._lanes), list(range(self._lanes)))
+        return self._builder.icmp_signed(">=", numbers, self.spread(first))
+
+    def least(self, index: Any, first: Any, count: Any) -> Any:
+        """The index, or the last of `count` from `first` on if it is beyond."""
+        last = self._builder.sub(self._builder.add(first, count), _INDEX(1))
+        return self._builder.select(self._builder.icmp_signed("<", index, last), index, last)
+
+    def loop(self, start: Any, stop: Any, values: list[Any], body: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:
+        """Run `values = body(k, values)` for k from `start` up to `stop`, the values kept in registers."""
+        builder, before = self._builder, self._builder.block
+        inside, after = builder.append_basic_block("inside"), builder.append_basic_block("after")
+        builder.cbranch(builder.icmp_signed("<", start, stop), inside, after)
+        builder.position_at_end(inside)
+        k = builder.phi(_INDEX)
+        held = [builder.phi(value.type) for value in values]
+        results = body(k, held)
+        following = builder.add(k, _INDEX(1))
+        for phi, first, again in zip([k, *held], [start, *values], [following, *results], strict=True):
+            phi.add_incoming(first, before)
+            phi.add_incoming(again, builder.block)
+        builder.cbranch(builder.icmp_signed("<", following, stop), inside, after)
+        builder.position_at_end(after)
+        return list(self._either(zip(values, results, strict=True), before, inside))
+
+    def _either(self, pairs: Any, before: Any, inside: Any) -> Iterator[Any]:
+        """What the values are after a loop: those from before it if it was never entered."""
+        for value, result in pairs:
+            phi = self._builder.phi(value.type)
+            phi.add_incoming(value, before)
+            phi.add_incoming(result, inside)
+            yield phi
+
+    def _as_vector(self, pointer: Any) -> Any:
+        return self._builder.bitcast(pointer, ir.PointerType(self._vector))
+
+    def _function(self, name: str, result: Any, arguments: list[Any]) -> Any:
+        signature = ir.FunctionType(result, arguments)
+        return cgutils.get_or_insert_function(self._builder.module, signature, f"llvm.{name}.{self._suffix}")
