@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels import ConvGeometry, implementations, numpy_conv, parallel
+from tinygrad_cnn.kernels import ConvGeometry, conv_planes, implementations, numpy_conv, parallel
 
 from .kernel_cases import array, assert_close, conv_geometries, dtypes, expect, layouts, run, seeds, servers
 
@@ -31,10 +31,10 @@ def blocks_of(block_bytes):
         patches.enter_context(mock.patch.object(parallel, "NUMBERS_OF_A_GRAIN", 1))
         if find_spec("numba"):
             numba_conv = import_module("tinygrad_cnn.kernels.numba_conv")
-            patches.enter_context(mock.patch.object(numba_conv, "_COLUMN_BYTES", block_bytes))
-            patches.enter_context(mock.patch.object(numba_conv, "_FEWEST_POSITIONS", 1))
-            patches.callback(numba_conv._blocks.cache_clear)
-            numba_conv._blocks.cache_clear()
+            patches.enter_context(mock.patch.object(conv_planes, "PLANES_BYTES", block_bytes))
+            for cached in (conv_planes.blocks, conv_planes.blocks_to_sum, numba_conv._parts, numba_conv._vectors_fit, numba_conv._product_tile):
+                patches.callback(cached.cache_clear)
+                cached.cache_clear()
         yield
 
 

@@ -5,8 +5,7 @@ Call a kernel by its name in this module, `kernels.conv(x, weight, bias, geometr
     numpy       fast array code (numpy_*.py); always there
     numba       compiled loops (numba_*.py) where they beat NumPy, NumPy elsewhere; needs the extra "fast"
     reference   plain Python loops (reference.py), the definition of every kernel; slow
-    auto        NumPy for small arrays and numba for large ones; of the large convolutions, numba for those with long
-                rows; NumPy alone where numba is not installed
+    auto        NumPy for small arrays and numba for large ones; NumPy alone where numba is not installed
 
 and `use` binds all names anew, for the whole process:
 
@@ -18,8 +17,8 @@ second, and compiling a kernel for the first time longer (the result is kept on 
 array is large enough to win the time back. The choice looks at sizes only: equal inputs give equal bits.
 
 What is compiled is what gained by it: pooling, max pooling's scatter and gather, sums, the rectifier, batch and local response
-normalisation, the error function, and convolution. Three quarters of a large convolution's time are BLAS's; what compiled
-loops gain there is that both cores gather their own columns, and they lose it again where the rows that they copy are short.
+normalisation, the error function, and convolution, which NumPy must write as columns and a matrix product (see
+`conv_planes` for how it is done without).
 """
 
 from __future__ import annotations
@@ -174,10 +173,6 @@ _COMPILED_DTYPES = "fd"
 _COLUMNS_WORTH_COMPILING = 1 << 12
 """From how many numbers in its columns "auto" hands a convolution to numba."""
 
-_MANY_COLUMNS, _LONG_RUN = 1 << 15, 16
-"""Of more columns than this, NumPy's copies are as fast as compiled ones that move shorter runs than this many numbers (a row
-of the output), and so is its gradient of the weight whatever the run."""
-
 _VARIABLE = "TINYGRAD_CNN_KERNELS"
 
 _current = "numpy"
@@ -312,17 +307,10 @@ def _chosen_by_size(name: str) -> Kernel:
 
     @functools.wraps(plain)
     def by_columns(*arguments: Any) -> Any:
-        geometry: ConvGeometry = arguments[-1]
-        return (_compiled(name) if _gains_by_compiling(name, geometry) else plain)(*arguments)
+        is_served = arguments[-1].column_numbers >= _COLUMNS_WORTH_COMPILING
+        return (_compiled(name) if is_served else plain)(*arguments)
 
     return by_columns if name.startswith("conv") else by_array
-
-
-def _gains_by_compiling(name: str, geometry: ConvGeometry) -> bool:
-    if geometry.column_numbers < _COLUMNS_WORTH_COMPILING:
-        return False
-    is_large = geometry.column_numbers > _MANY_COLUMNS
-    return not is_large or (name != "conv_weight_grad" and geometry.out_size[-1] >= _LONG_RUN)
 
 
 _bind(os.environ.get(_VARIABLE, "auto"))

@@ -44,6 +44,12 @@ PLANES_BYTES = 768 << 10
 
 _BLOCKS_WANTED = 8
 
+_LARGE_WEIGHTS = 1 << 20
+"""Weights of more bytes are read anew for each block, from beyond the second cache, so that a few large blocks are better."""
+
+_MOST_SUMMED, _FEWEST_SUMMED, _GRADIENT_BYTES = 2048, 256, 1 << 20
+"""Over how many positions the gradient of the weight is summed at once: as many as leave the output's gradient in the cache."""
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -108,7 +114,7 @@ class PlaneProduct:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Blocks:
     """The parts of a batch whose planes are laid out at once: several whole images, or some rows of one.
 
@@ -125,6 +131,11 @@ class Blocks:
     table: Indices
     plane_rows: int
     images: int
+
+    @property
+    def fewest_rows(self) -> int:
+        """How many rows of the output the smallest block has."""
+        return int(self.table[:, 3].min())
 
 
 @functools.lru_cache(maxsize=512)
@@ -182,17 +193,33 @@ def _backward_axes(
 @functools.lru_cache(maxsize=512)
 def blocks(planes: PlaneProduct, batch: int, itemsize: int) -> Blocks:
     """Cut a batch into blocks whose planes fit `PLANES_BYTES`, and into several of them even if they are small."""
-    row_bytes, size = planes.row_bytes(itemsize), planes.rows.size
-    overlap = planes.rows.length - size
-    image_bytes = row_bytes * planes.rows.length
-    if image_bytes <= PLANES_BYTES:
-        images = min(PLANES_BYTES // image_bytes, -(-batch // _BLOCKS_WANTED))
+    taps = len(planes.rows.taps) * len(planes.columns.taps)
+    has_large_weights = planes.groups * planes.results * planes.sources * taps * itemsize > _LARGE_WEIGHTS
+    wanted = _BLOCKS_WANTED // 2 if has_large_weights else _BLOCKS_WANTED
+    return _cut(planes, batch, itemsize, -(-batch // wanted))
+
+
+@functools.lru_cache(maxsize=512)
+def blocks_to_sum(planes: PlaneProduct, batch: int, itemsize: int) -> Blocks:
+    """Cut a batch into blocks that the gradient of the weight is summed over, one after the other."""
+    positions = _GRADIENT_BYTES // (planes.groups * planes.results * itemsize)
+    positions = min(_MOST_SUMMED, max(_FEWEST_SUMMED, positions))
+    return _cut(planes, batch, itemsize, -(-positions // planes.positions), positions)
+
+
+def _cut(planes: PlaneProduct, batch: int, itemsize: int, images: int, positions: int | None = None) -> Blocks:
+    """Cut a batch into blocks of at most so many images or, of one image, positions, whose planes fit `PLANES_BYTES`."""
+    row_bytes, size, length = planes.row_bytes(itemsize), planes.rows.size, planes.rows.length
+    if row_bytes * length <= PLANES_BYTES and (positions is None or planes.positions <= 2 * positions):
+        images = min(images, PLANES_BYTES // (row_bytes * length))
         table = [(n, stop - n, 0, size) for n, stop in even(batch, images)]
-        return Blocks(np.array(table, np.int64), planes.rows.length, images)
-    at_once = max(1, PLANES_BYTES // row_bytes - overlap)
+        return Blocks(np.array(table, np.int64), length, images)
+    at_once = max(1, PLANES_BYTES // row_bytes - (length - size))
+    if positions is not None:
+        at_once = min(at_once, -(-positions // planes.columns.size))
     rows = list(even(size, at_once))
     table = [(n, 1, start, stop - start) for n in range(batch) for start, stop in rows]
-    return Blocks(np.array(table, np.int64), max(stop - start for start, stop in rows) + overlap, 1)
+    return Blocks(np.array(table, np.int64), max(stop - start for start, stop in rows) + length - size, 1)
 
 
 def even(total: int, at_most: int) -> Iterator[tuple[int, int]]:

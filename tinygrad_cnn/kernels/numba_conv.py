@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from tinygrad_cnn.kernels.scratch import borrow
 
 _FEWEST_LANES = 4
 
-_HEIGHTS = (1, 4, 6, 8, 24)
+_HEIGHTS = (1, 4, 6, 8, 12, 24)
 """How many channels a tile may have. Each shape of a tile that is used is compiled once, so there are few."""
 
 _MOST_VECTORS = 8
@@ -60,14 +61,14 @@ def conv_weight_grad(x: Array, gy: Array, geometry: ConvGeometry) -> Array:
     parts, shared, sums = _parts(planes, geometry.batch, x.itemsize)
     gweight = np.zeros((sums, planes.groups, planes.results, planes.sources, math.prod(geometry.kernel_size)), x.dtype)
     gy = gy.reshape(-1, planes.groups, planes.results, *geometry.out_size)
-    lanes, plan = _plan(planes, geometry.batch, x.itemsize)
-    row_bytes = planes.row_bytes(1) * shared.plane_rows * shared.images
+    lanes = _lanes(shared, planes, x.itemsize)
+    plan = _plan(shared, planes)
+    size = planes.row_bytes(1) * shared.plane_rows * shared.images
     shape = _correlation_tile(planes, lanes)
 
     def work(start: int, stop: int) -> None:
-        room = borrow("planes", (row_bytes,), x.dtype)
-        lists = _lists(shared, planes, lanes)
-        correlate_planes(x, gy, gweight, parts[start:stop], *plan, room, *lists, shape)
+        room = borrow("planes", (size,), x.dtype)
+        correlate_planes(x, gy, gweight, parts[start:stop], *plan, room, *_lists(shared, planes, lanes), shape)
 
     each_part(len(parts), work, grain=_grain(planes, geometry.batch, len(parts)))
     return (gweight[0] if sums == 1 else gweight.sum(axis=0)).reshape(geometry.weight_shape)
@@ -98,22 +99,24 @@ def serves(geometry: ConvGeometry, dtype: np.dtype) -> bool:
     """Whether vectors fit: two spatial axes, and rows of the output, and of the input, that are long enough together."""
     if geometry.dims != 2 or is_one_product(geometry) or dtype not in _DTYPES or not geometry.batch:
         return False
-    return all(_lanes(planes, geometry.batch, dtype.itemsize) for planes in _all_products(geometry))
+    return _vectors_fit(geometry, dtype.itemsize)
 
 
 @functools.lru_cache(maxsize=512)
-def _all_products(geometry: ConvGeometry) -> list[PlaneProduct]:
-    return [conv_planes.forward(geometry), *(planes for _, _, planes in conv_planes.backward(geometry))]
+def _vectors_fit(geometry: ConvGeometry, itemsize: int) -> bool:
+    forward = conv_planes.forward(geometry)
+    products = (forward, *(planes for _, _, planes in conv_planes.backward(geometry)))
+    blocks = [(conv_planes.blocks(planes, geometry.batch, itemsize), planes) for planes in products]
+    blocks.append((_parts(forward, geometry.batch, itemsize)[1], forward))
+    return all(_lanes(shared, planes, itemsize) for shared, planes in blocks)
 
 
 # Shapes of tiles ------------------------------------------------------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=512)
-def _lanes(planes: PlaneProduct, batch: int, itemsize: int) -> int:
+def _lanes(shared: Blocks, planes: PlaneProduct, itemsize: int) -> int:
     """How long vectors may be for every block to have one: as long as the processor's, or short, or 0 for not at all."""
-    rows = conv_planes.blocks(planes, batch, itemsize).table[:, 3].min()
-    positions = int(rows) * planes.columns.size
+    positions = shared.fewest_rows * planes.columns.size
     longest = VECTOR_BYTES // itemsize
     return longest if positions >= longest else _FEWEST_LANES if positions >= _FEWEST_LANES else 0
 
@@ -121,9 +124,9 @@ def _lanes(planes: PlaneProduct, batch: int, itemsize: int) -> int:
 @functools.lru_cache(maxsize=512)
 def _product_tile(planes: PlaneProduct, batch: int, itemsize: int) -> Tile:
     """The tile that takes the least time, with what it does beyond the last channel and position."""
-    lanes = _lanes(planes, batch, itemsize)
     shared = conv_planes.blocks(planes, batch, itemsize)
-    vectors = shared.images * -(-shared.table[0, 3] * planes.columns.size // lanes)
+    lanes = _lanes(shared, planes, itemsize)
+    vectors = shared.images * -(-shared.fewest_rows * planes.columns.size // lanes)
     shapes = [(rows, min(_MOST_VECTORS, ACCUMULATORS // rows)) for rows in _HEIGHTS if rows <= ACCUMULATORS]
     best = min(shapes, key=lambda shape: _cycles(shape, planes.results, vectors))
     return tile(*best, lanes)
@@ -138,10 +141,10 @@ def _correlation_tile(planes: PlaneProduct, lanes: int) -> Tile:
 
 
 def _cycles(shape: tuple[int, int], rows: int, columns: int) -> float:
-    """Time for rows x columns sums in tiles: two multiply-adds or loads a cycle, and four cycles until a sum can be used."""
+    """Time for rows x columns sums in tiles: two multiply-adds or loads a cycle (a vector may take two), and four cycles until a sum can be used."""
     height, width = shape
     tiles = -(-rows // height) * -(-columns // width)
-    return float(tiles * max(height * width / 2, (height + 1.5 * width) / 2, 4))
+    return float(tiles * max(height * width / 2, height / 2 + width, 4))
 
 
 # The work -------------------------------------------------------------------------------------------------------------
@@ -151,16 +154,15 @@ def _multiply(x: Array, weight: Array, bias: Array | None, y: Array, planes: Pla
     """Fill y (n, channels, oh, ow) with the product of weight (g, results, sources, p, q) and the planes of x."""
     batch = len(x)
     shape = _product_tile(planes, batch, x.itemsize)
-    lanes, plan = _plan(planes, batch, x.itemsize)
     shared = conv_planes.blocks(planes, batch, x.itemsize)
+    offsets, table, *rest = _plan(shared, planes)
     weights, begin = _arranged(weight, bias, len(shape[0]))
     by_group = y.reshape(batch, planes.groups, planes.results, planes.rows.size, planes.columns.size)
     size = planes.row_bytes(1) * shared.plane_rows * shared.images
-    offsets, table, *rest = plan
 
     def work(start: int, stop: int) -> None:
         room = borrow("planes", (size,), x.dtype)
-        lists = _lists(shared, planes, lanes)
+        lists = _lists(shared, planes, len(shape[2]))
         multiply_planes(x, by_group, weights, begin, offsets, table[start:stop], *rest, room, *lists, shape)
 
     each_part(len(table), work, grain=_grain(planes, batch, len(table)))
@@ -178,15 +180,11 @@ def _arranged(weight: Array, bias: Array | None, rows: int) -> tuple[Array, Arra
     return weights, begin.reshape(tiles, rows)
 
 
-@functools.lru_cache(maxsize=512)
-def _plan(
-    planes: PlaneProduct, batch: int, itemsize: int
-) -> tuple[int, tuple[Indices, Indices, int, tuple[int, int], Indices, Indices]]:
-    """The length of vectors; and offsets, blocks, rows of planes, steps and origins, as the compiled loops take them."""
-    shared = conv_planes.blocks(planes, batch, itemsize)
-    offsets = planes.offsets(shared.plane_rows)
+@functools.lru_cache(maxsize=1024)
+def _plan(shared: Blocks, planes: PlaneProduct) -> tuple[Indices, Indices, int, tuple[int, int], Indices, Indices]:
+    """Give offsets, blocks, rows of planes, steps and origins, as the compiled loops take them."""
     steps = (planes.rows.step, planes.columns.step)
-    return _lanes(planes, batch, itemsize), (offsets, shared.table, shared.plane_rows, steps, *planes.origins())
+    return planes.offsets(shared.plane_rows), shared.table, shared.plane_rows, steps, *planes.origins()
 
 
 def _lists(shared: Blocks, planes: PlaneProduct, lanes: int) -> tuple[Indices, Indices]:
@@ -198,18 +196,20 @@ def _lists(shared: Blocks, planes: PlaneProduct, lanes: int) -> tuple[Indices, I
 @functools.lru_cache(maxsize=512)
 def _parts(planes: PlaneProduct, batch: int, itemsize: int) -> tuple[Indices, Blocks, int]:
     """Cut the gradient of the weight into parts for cores: see `correlate_planes`. Give them, the blocks and the number of sums."""
-    shared = conv_planes.blocks(planes, batch, itemsize)
-    end, wanted = len(shared.table), _SUMS_WANTED
+    wanted = _SUMS_WANTED
+    groups, sources = -(-planes.groups // wanted), -(-planes.sources // wanted)
     if planes.groups >= wanted:
-        groups = conv_planes.even(planes.groups, -(-planes.groups // wanted))
-        parts = [(*group, 0, planes.sources, 0, end, 0) for group in groups]
+        shared = conv_planes.blocks_to_sum(replace(planes, groups=groups), batch, itemsize)
+        parts = [(*group, 0, planes.sources, 0, len(shared.table), 0) for group in conv_planes.even(planes.groups, groups)]
     elif planes.groups == 1 and planes.sources >= wanted:
-        channels = conv_planes.even(planes.sources, -(-planes.sources // wanted))
-        parts = [(0, 1, *channel, 0, end, 0) for channel in channels]
+        shared = conv_planes.blocks_to_sum(replace(planes, sources=sources), batch, itemsize)
+        parts = [(0, 1, *channel, 0, len(shared.table), 0) for channel in conv_planes.even(planes.sources, sources)]
     else:
+        shared = conv_planes.blocks_to_sum(planes, batch, itemsize)
         taps = planes.sources * len(planes.rows.taps) * len(planes.columns.taps)
         room = _SUMS_BYTES // (itemsize * planes.groups * planes.results * taps)
-        images = conv_planes.even(end, -(-end // max(1, min(wanted, room))))
+        each = -(-len(shared.table) // max(1, min(wanted, room)))
+        images = conv_planes.even(len(shared.table), each)
         parts = [(0, planes.groups, 0, planes.sources, *block, which) for which, block in enumerate(images)]
     return np.array(parts, np.int64), shared, 1 + max(part[-1] for part in parts)
 

@@ -6,39 +6,76 @@ What planes are is told in `conv_planes`. All arrays are flat or contiguous, and
 from __future__ import annotations
 
 from tinygrad_cnn.kernels.numba_compile import compiled
-from tinygrad_cnn.kernels.numba_simd import correlate, multiply_add
+from tinygrad_cnn.kernels.numba_simd import copy_every_fourth, copy_every_second, copy_run, correlate, multiply_add
 
 
 @compiled
 def lay_out(x, first_image, images, channels, first_row, plane_rows, width, row_step, rows_from, column_step, columns_from, planes):  # type: ignore[no-untyped-def]
     """Fill planes (image, channel, phase of columns, phase of rows, plane_rows, width) from some images and channels of x."""
-    height, in_width = x.shape[2:]
+    all_channels, height, in_width = x.shape[1:]
+    flat = x.reshape(-1)
+    is_run = row_step == 1 and column_step == 1 and width == in_width
     place = 0
     for n in range(first_image, first_image + images):
         for c in range(channels[0], channels[1]):
+            begin = (n * all_channels + c) * height * in_width
             for column_from in columns_from:
-                # 0 <= j * column_step + column_from < in_width, solved for j
-                first = min(width, max(0, -(column_from // column_step)))
-                stop = max(first, min(width, (in_width - 1 - column_from) // column_step + 1))
                 for row_from in rows_from:
-                    for r in range(first_row, first_row + plane_rows):
-                        row = r * row_step + row_from
-                        target = planes[place : place + width]
-                        place += width
-                        if row < 0 or row >= height:
-                            target[:] = 0
-                            continue
-                        source = x[n, c, row]
-                        for j in range(first):
-                            target[j] = 0
-                        if column_step == 1:  # spelled out, as it can be vectorised
-                            for j in range(first, stop):
-                                target[j] = source[j + column_from]
-                        else:
-                            for j in range(first, stop):
-                                target[j] = source[j * column_step + column_from]
-                        for j in range(stop, width):
-                            target[j] = 0
+                    # 0 <= r * row_step + row_from < height, solved for r
+                    top = min(plane_rows, max(0, -(row_from // row_step) - first_row))
+                    end = max(top, min(plane_rows, (height - 1 - row_from) // row_step + 1 - first_row))
+                    _clear(planes, place, top * width)
+                    _clear(planes, place + end * width, (plane_rows - end) * width)
+                    source = begin + ((first_row + top) * row_step + row_from) * in_width
+                    target = place + top * width
+                    if is_run:
+                        _lay_shifted(flat, source, planes, target, end - top, width, column_from)
+                    else:
+                        _lay_rows(flat, source, row_step * in_width, in_width, planes, target, end - top, width, column_from, column_step)
+                    place += plane_rows * width
+
+
+@compiled
+def _lay_shifted(flat, source, planes, target, rows, width, shift):  # type: ignore[no-untyped-def]
+    """Copy rows as one run, so many columns to the left; then clear what came from another row."""
+    first, end = max(0, -shift), min(width, width - shift)
+    copy_run(flat, source + first + shift, planes, target + first, max(0, rows * width - abs(shift)))
+    for r in range(rows):
+        for j in range(min(first, width)):
+            planes[target + r * width + j] = 0
+        for j in range(max(0, end), width):
+            planes[target + r * width + j] = 0
+
+
+@compiled
+def _lay_rows(flat, source, row_step, in_width, planes, target, rows, width, column_from, column_step):  # type: ignore[no-untyped-def]
+    """Copy row by row what lies inside, and clear what does not."""
+    # 0 <= j * column_step + column_from < in_width, solved for j
+    first = min(width, max(0, -(column_from // column_step)))
+    end = max(first, min(width, (in_width - 1 - column_from) // column_step + 1))
+    for r in range(rows):
+        row, place = source + r * row_step + column_from, target + r * width
+        for j in range(first):
+            planes[place + j] = 0
+        if column_step == 1:
+            copy_run(flat, row + first, planes, place + first, end - first)
+        elif column_step == 2:
+            copy_every_second(flat, row + 2 * first, planes, place + first, end - first)
+        elif column_step == 4:
+            copy_every_fourth(flat, row + 4 * first, planes, place + first, end - first)
+        else:
+            values, to = flat[max(0, row + first * column_step) :], planes[place + first : place + end]
+            for j in range(end - first):
+                to[j] = values[j * column_step]
+        for j in range(end, width):
+            planes[place + j] = 0
+
+
+@compiled
+def _clear(planes, place, count):  # type: ignore[no-untyped-def]
+    cleared = planes[place : place + count]
+    for k in range(count):
+        cleared[k] = 0
 
 
 @compiled

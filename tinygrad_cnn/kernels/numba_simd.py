@@ -142,6 +142,39 @@ def correlate(  # type: ignore[no-untyped-def]
     return types.void(*arguments), codegen
 
 
+def _copier(step: int) -> Any:
+    """Make a loop that copies every so-manieth number: for runs so short that a call of memcpy would take longer."""
+
+    @intrinsic
+    def copy(typing, source, source_at, target, target_at, count):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            lanes = VECTOR_BYTES * 8 // source.dtype.bitwidth
+            begin, end, count = arguments[1], arguments[3], arguments[4]
+            x, y = (_Code(context, builder, source.dtype, 1).data(signature.args[k], arguments[k]) for k in (0, 2))
+
+            def move(done, lanes):  # type: ignore[no-untyped-def]
+                code = _Code(context, builder, source.dtype, lanes)
+                code.store(code.every(step, code.at(x, begin, builder.mul(done, _INDEX(step)))), code.at(y, end, done))
+
+            def whole(k, nothing):  # type: ignore[no-untyped-def]
+                move(builder.mul(k, _INDEX(lanes)), lanes)
+                return nothing
+
+            _Code(context, builder, source.dtype, lanes).loop(_INDEX(0), builder.sdiv(count, _INDEX(lanes)), [], whole)
+            while lanes > 1:  # what is left, by the binary digits of its length
+                lanes //= 2
+                with builder.if_then(builder.icmp_signed("!=", builder.and_(count, _INDEX(lanes)), _INDEX(0))):
+                    move(builder.and_(count, _INDEX(-2 * lanes)), lanes)
+            return context.get_dummy_value()
+
+        return types.void(source, source_at, target, target_at, count), codegen
+
+    return copy
+
+
+copy_run, copy_every_second, copy_every_fourth = (_copier(step) for step in (1, 2, 4))
+
+
 class _Code:
     """Emits instructions on vectors of one length."""
 
@@ -171,6 +204,24 @@ class _Code:
         """Load a vector from where it may lie across vectors' boundaries; 0 in the lanes that are not wanted."""
         loaded = self._builder.load(self._as_vector(pointer), align=self._bytes)
         return loaded if is_wanted is None else self._builder.select(is_wanted, loaded, self.zero)
+
+    def every(self, step: int, pointer: Any) -> Any:
+        """Load every so-manieth number, and nothing that lies beyond the last of them."""
+        last = (self._lanes - 1) * step
+        loaded, have = self.vector(pointer), 0  # numbers up to `have` + lanes are known, of which we keep what is wanted
+        result = self._take(loaded, loaded, [k * step % self._lanes for k in range(self._lanes)])
+        while have + self._lanes - 1 < last:
+            have = min(have + self._lanes, last - self._lanes + 1)
+            loaded = self.vector(self.at(pointer, _INDEX(have)))
+            wanted = [k * step - have for k in range(self._lanes)]
+            result = self._take(
+                result, loaded, [self._lanes + at if 0 <= at < self._lanes else k for k, at in enumerate(wanted)]
+            )
+        return result
+
+    def _take(self, first: Any, second: Any, chosen: list[int]) -> Any:
+        """Put together a vector from the lanes of two."""
+        return self._builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(_LANE, self._lanes), chosen))
 
     def store(self, vector: Any, pointer: Any) -> None:
         self._builder.store(vector, self._as_vector(pointer), align=self._bytes)

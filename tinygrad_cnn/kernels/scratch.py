@@ -4,6 +4,9 @@ A fresh array of some megabytes costs more than the numbers written to it: the s
 a time, and takes them back when the array is dropped. Columns and products of a convolution are made and dropped for
 every block of every call, so they live here instead: one buffer for each role and thread, growing to the largest size
 asked for, up to `KEPT_BYTES`; what is larger is not kept.
+
+A buffer begins where a line of the cache does. Vectors that are loaded from it one after the other then lie in one line each;
+elsewhere every one of them would need two.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ import numpy.typing as npt
 from tinygrad_cnn.kernels.arrays import Array
 
 KEPT_BYTES = 16 << 20
+
+_LINE_BYTES = 64
 
 
 class _Buffers(threading.local):
@@ -47,5 +52,12 @@ def borrow(role: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
         return np.empty(shape, dtype)
     buffer = _buffers.by_role.get(role)
     if buffer is None or buffer.size < size:
-        buffer = _buffers.by_role[role] = np.empty(size, np.uint8)
+        buffer = _buffers.by_role[role] = _aligned(size)
     return buffer[:size].view(dtype).reshape(shape)
+
+
+def _aligned(size: int) -> npt.NDArray[np.uint8]:
+    """Make an array of so many bytes that begins with a line of the cache."""
+    longer = np.empty(size + _LINE_BYTES - 1, np.uint8)
+    first = -longer.ctypes.data % _LINE_BYTES
+    return longer[first : first + size]
