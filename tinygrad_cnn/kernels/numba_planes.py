@@ -19,19 +19,25 @@ def lay_out(x, first_image, images, channels, first_row, plane_rows, width, row_
     for n in range(first_image, first_image + images):
         for c in range(channels[0], channels[1]):
             begin = (n * all_channels + c) * height * in_width
-            for column_from in columns_from:
-                for row_from in rows_from:
+            for q in range(len(columns_from)):
+                for f in range(len(rows_from)):
                     # 0 <= r * row_step + row_from < height, solved for r
+                    row_from = rows_from[f]
                     top = min(plane_rows, max(0, -(row_from // row_step) - first_row))
                     end = max(top, min(plane_rows, (height - 1 - row_from) // row_step + 1 - first_row))
+                    rows, target = end - top, place + top * width
                     _clear(planes, place, top * width)
-                    _clear(planes, place + end * width, (plane_rows - end) * width)
+                    _clear(planes, target + rows * width, (plane_rows - end) * width)
                     source = begin + ((first_row + top) * row_step + row_from) * in_width
-                    target = place + top * width
+                    column_from = columns_from[q]
+                    shift = column_from - columns_from[q - 1] if q else width
                     if is_run:
-                        _lay_shifted(flat, source, planes, target, end - top, width, column_from)
+                        _lay_shifted(flat, source, planes, target, rows, width, column_from)
+                    elif column_step == 1 and 0 < shift < width:
+                        before = target - len(rows_from) * plane_rows * width
+                        _lay_after(flat, source, row_step * in_width, in_width, planes, before, target, rows, width, column_from, shift)
                     else:
-                        _lay_rows(flat, source, row_step * in_width, in_width, planes, target, end - top, width, column_from, column_step)
+                        _lay_rows(flat, source, row_step * in_width, in_width, planes, target, rows, width, column_from, column_step)
                     place += plane_rows * width
 
 
@@ -45,6 +51,16 @@ def _lay_shifted(flat, source, planes, target, rows, width, shift):  # type: ign
             planes[target + r * width + j] = 0
         for j in range(max(0, end), width):
             planes[target + r * width + j] = 0
+
+
+@compiled
+def _lay_after(flat, source, row_step, in_width, planes, before, target, rows, width, column_from, shift):  # type: ignore[no-untyped-def]
+    """Copy the plane before, so many columns to the left, as one run; then replace what came from another row."""
+    copy_run(planes, before + shift, planes, target, max(0, rows * width - shift))
+    for j in range(width - shift, width):
+        is_inside = 0 <= j + column_from < in_width
+        for r in range(rows):
+            planes[target + r * width + j] = flat[source + r * row_step + j + column_from] if is_inside else 0
 
 
 @compiled
@@ -102,14 +118,15 @@ def arrange_weights(weight, first, stop, arranged):  # type: ignore[no-untyped-d
     tiles = -(-results // rows)
     for part in range(first, stop):
         g, tile = divmod(part, tiles)
-        for r in range(rows):
-            o = tile * rows + r
-            k = 0
-            for c in range(sources):
+        target = arranged[part].reshape(-1)
+        for c in range(sources):
+            for r in range(rows):  # what one channel has for the tile's rows is in the first cache
+                o = tile * rows + r
+                place = c * height * width * rows + r
                 for p in range(height):
                     for q in range(width):
-                        arranged[part, k, r] = weight[g, o, c, p, q] if o < results else 0
-                        k += 1
+                        target[place] = weight[g, o, c, p, q] if o < results else 0
+                        place += rows
 
 
 @compiled
