@@ -19,7 +19,7 @@ Sums over taps run from the first to the last, whatever the tile: its shape does
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -175,6 +175,103 @@ def _copier(step: int) -> Any:
 copy_run, copy_every_second, copy_every_fourth = (_copier(step) for step in (1, 2, 4))
 
 
+def linear(matrix: Sequence[Sequence[float]]) -> Any:
+    """Make a loop that multiplies a constant matrix with vectors: run m of the target is sum over n of matrix[m][n] * run n.
+
+    The loop takes (source, base, source offsets, target, base, target offsets, count), and does so `times` over, each time
+    some steps further on in the source and the target. It works on whole vectors: both arrays need room for one beyond the
+    count, and what is written there is overwritten by the next time.
+    """
+
+    @intrinsic
+    def multiply(  # type: ignore[no-untyped-def]
+        typing, source, source_base, source_at, target, target_base, target_at, count, times, source_step, target_step
+    ):
+        def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            lanes = VECTOR_BYTES * 8 // source.dtype.bitwidth
+            code = _Code(context, builder, source.dtype, lanes)
+            x, x_at, y, y_at = (code.data(signature.args[k], arguments[k]) for k in (0, 2, 3, 5))
+            reads = [code.at(x, arguments[1], code.number(x_at, n)) for n in range(len(matrix[0]))]
+            writes = [code.at(y, arguments[4], code.number(y_at, m)) for m in range(len(matrix))]
+            count, times, source_step, target_step = arguments[6:]
+            vectors_of_a_run = builder.sdiv(builder.add(count, _INDEX(lanes - 1)), _INDEX(lanes))
+
+            def once(time, nothing):  # type: ignore[no-untyped-def]
+                begin, end = builder.mul(time, source_step), builder.mul(time, target_step)
+
+                def step(k, nothing):  # type: ignore[no-untyped-def]
+                    place = builder.mul(k, _INDEX(lanes))
+                    vectors = [code.vector(code.at(run, builder.add(begin, place))) for run in reads]
+                    for row, run in zip(matrix, writes, strict=True):
+                        code.store(code.combination(row, vectors), code.at(run, builder.add(end, place)))
+                    return nothing
+
+                return code.loop(_INDEX(0), vectors_of_a_run, nothing, step)
+
+            code.loop(_INDEX(0), times, [], once)
+            return context.get_dummy_value()
+
+        return types.void(
+            source, source_base, source_at, target, target_base, target_at, count, times, source_step, target_step
+        ), codegen
+
+    return multiply
+
+
+@intrinsic
+def part_fours(typing, source, source_at, target, target_at, step, count):  # type: ignore[no-untyped-def]
+    """Deal 4 * count numbers out to four runs that are `step` apart; whole vectors, as `linear` does."""
+
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        lanes = VECTOR_BYTES * 8 // source.dtype.bitwidth
+        code = _Code(context, builder, source.dtype, lanes)
+        x, y = (code.at(code.data(signature.args[k], arguments[k]), arguments[k + 1]) for k in (0, 2))
+
+        def move(k, nothing):  # type: ignore[no-untyped-def]
+            place = builder.mul(k, _INDEX(lanes))
+            vectors = [code.vector(code.at(x, builder.mul(place, _INDEX(4)), _INDEX(n * lanes))) for n in range(4)]
+            evens, odds = ([code.take(*pair, range(n, 2 * lanes, 2)) for pair in pairs(vectors)] for n in (0, 1))
+            runs = [code.take(*half, range(n, 2 * lanes, 2)) for n in (0, 1) for half in (evens, odds)]
+            for n, run in enumerate(runs):
+                code.store(run, code.at(y, place, builder.mul(arguments[4], _INDEX(n))))
+            return nothing
+
+        code.loop(_INDEX(0), builder.sdiv(builder.add(arguments[5], _INDEX(lanes - 1)), _INDEX(lanes)), [], move)
+        return context.get_dummy_value()
+
+    return types.void(source, source_at, target, target_at, step, count), codegen
+
+
+@intrinsic
+def join_fours(typing, source, source_at, step, target, target_at, count):  # type: ignore[no-untyped-def]
+    """Take a number from each of four runs in turn, `count` times: the inverse of `part_fours`."""
+
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        lanes = VECTOR_BYTES * 8 // source.dtype.bitwidth
+        code = _Code(context, builder, source.dtype, lanes)
+        x = code.at(code.data(signature.args[0], arguments[0]), arguments[1])
+        y = code.at(code.data(signature.args[3], arguments[3]), arguments[4])
+
+        def move(k, nothing):  # type: ignore[no-untyped-def]
+            place = builder.mul(k, _INDEX(lanes))
+            runs = [code.vector(code.at(x, place, builder.mul(arguments[2], _INDEX(n)))) for n in range(4)]
+            halves = [code.zipped(runs[n], runs[n + 2], half) for half in (0, 1) for n in (0, 1)]
+            joined = [code.zipped(*pair, half) for pair in pairs(halves) for half in (0, 1)]
+            for n, vector in enumerate(joined):
+                code.store(vector, code.at(y, builder.mul(place, _INDEX(4)), _INDEX(n * lanes)))
+            return nothing
+
+        code.loop(_INDEX(0), builder.sdiv(builder.add(arguments[5], _INDEX(lanes - 1)), _INDEX(lanes)), [], move)
+        return context.get_dummy_value()
+
+    return types.void(source, source_at, step, target, target_at, count), codegen
+
+
+def pairs(vectors: list[Any]) -> list[tuple[Any, Any]]:
+    """Put four vectors in two pairs."""
+    return [(vectors[0], vectors[1]), (vectors[2], vectors[3])]
+
+
 class _Code:
     """Emits instructions on vectors of one length."""
 
@@ -209,19 +306,39 @@ class _Code:
         """Load every so-manieth number, and nothing that lies beyond the last of them."""
         last = (self._lanes - 1) * step
         loaded, have = self.vector(pointer), 0  # numbers up to `have` + lanes are known, of which we keep what is wanted
-        result = self._take(loaded, loaded, [k * step % self._lanes for k in range(self._lanes)])
+        result = self.take(loaded, loaded, [k * step % self._lanes for k in range(self._lanes)])
         while have + self._lanes - 1 < last:
             have = min(have + self._lanes, last - self._lanes + 1)
             loaded = self.vector(self.at(pointer, _INDEX(have)))
             wanted = [k * step - have for k in range(self._lanes)]
-            result = self._take(
+            result = self.take(
                 result, loaded, [self._lanes + at if 0 <= at < self._lanes else k for k, at in enumerate(wanted)]
             )
         return result
 
-    def _take(self, first: Any, second: Any, chosen: list[int]) -> Any:
+    def take(self, first: Any, second: Any, chosen: Iterable[int]) -> Any:
         """Put together a vector from the lanes of two."""
-        return self._builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(_LANE, self._lanes), chosen))
+        return self._builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(_LANE, self._lanes), list(chosen)))
+
+    def zipped(self, first: Any, second: Any, half: int) -> Any:
+        """Take lanes of two vectors in turn, from their first or second half."""
+        begin = half * self._lanes // 2
+        return self.take(first, second, [begin + k // 2 + k % 2 * self._lanes for k in range(self._lanes)])
+
+    def combination(self, factors: Sequence[float], vectors: list[Any]) -> Any:
+        """The sum of vectors times constants, of which many are 0 or 1."""
+        total = None
+        for factor, vector in sorted(zip(factors, vectors, strict=True), key=lambda pair: abs(pair[0] - 1)):
+            constant = ir.Constant(self._vector, [float(factor)] * self._lanes)
+            if factor == 0:
+                continue
+            if total is None:
+                total = vector if factor == 1 else self._builder.fmul(constant, vector)
+            elif abs(factor) == 1:
+                total = (self._builder.fadd if factor == 1 else self._builder.fsub)(total, vector)
+            else:
+                total = self.multiply_add(constant, vector, total)
+        return self.zero if total is None else total
 
     def store(self, vector: Any, pointer: Any) -> None:
         self._builder.store(vector, self._as_vector(pointer), align=self._bytes)
@@ -260,13 +377,13 @@ class _Code:
         k = builder.phi(_INDEX)
         held = [builder.phi(value.type) for value in values]
         results = body(k, held)
-        following = builder.add(k, _INDEX(1))
+        following, last = builder.add(k, _INDEX(1)), builder.block
         for phi, first, again in zip([k, *held], [start, *values], [following, *results], strict=True):
             phi.add_incoming(first, before)
-            phi.add_incoming(again, builder.block)
+            phi.add_incoming(again, last)
         builder.cbranch(builder.icmp_signed("<", following, stop), inside, after)
         builder.position_at_end(after)
-        return list(self._either(zip(values, results, strict=True), before, inside))
+        return list(self._either(zip(values, results, strict=True), before, last))
 
     def _either(self, pairs: Any, before: Any, inside: Any) -> Iterator[Any]:
         """What the values are after a loop: those from before it if it was never entered."""
