@@ -32,7 +32,13 @@ def blocks_of(block_bytes):
         if find_spec("numba"):
             numba_conv = import_module("tinygrad_cnn.kernels.numba_conv")
             patches.enter_context(mock.patch.object(conv_planes, "PLANES_BYTES", block_bytes))
-            for cached in (conv_planes.blocks, conv_planes.blocks_to_sum, numba_conv._parts, numba_conv._vectors_fit, numba_conv._product_tile):
+            for cached in (
+                conv_planes.blocks,
+                conv_planes.blocks_to_sum,
+                numba_conv._parts,
+                numba_conv._vectors_fit,
+                numba_conv._product_tile,
+            ):
                 patches.callback(cached.cache_clear)
                 cached.cache_clear()
         yield

@@ -8,6 +8,7 @@
     tinygrad-cnn train resnet20      train a network by its recipe; the results go to runs/resnet20/
     tinygrad-cnn resume DIR          go on with a training that was stopped or killed
     tinygrad-cnn eval DIR            measure what was trained
+    tinygrad-cnn tune                measure which algorithm of convolution is fastest here
     tinygrad-cnn verify              check every op of the package
     tinygrad-cnn version             say what is installed
 
@@ -25,11 +26,11 @@ from importlib.util import find_spec
 
 from ..errors import TinygradError
 from ..version import __version__
-from . import demo, evaluate, graph, models, profile, resume, summary, train, verify, version
+from . import demo, evaluate, graph, models, profile, resume, summary, train, tune, verify, version
 
 PROGRAM = "tinygrad-cnn"
 
-_COMMANDS = (demo, models, summary, graph, profile, train, resume, evaluate, verify, version)
+_COMMANDS = (demo, models, summary, graph, profile, train, resume, evaluate, tune, verify, version)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,7 +5,8 @@ Call a kernel by its name in this module, `kernels.conv(x, weight, bias, geometr
     numpy       fast array code (numpy_*.py); always there
     numba       compiled loops (numba_*.py) where they beat NumPy, NumPy elsewhere; needs the extra "fast"
     reference   plain Python loops (reference.py), the definition of every kernel; slow
-    auto        NumPy for small arrays and numba for large ones; NumPy alone where numba is not installed
+    auto        NumPy for small arrays and numba for large ones; of a large convolution's algorithms the one that
+                `conv_choice` predicts to be fastest; NumPy alone where numba is not installed
 
 and `use` binds all names anew, for the whole process:
 
@@ -77,6 +78,7 @@ __all__ = [
     "channel_sum",
     "channel_window_sum",
     "conv",
+    "conv_algorithms",
     "conv_input_grad",
     "conv_weight_grad",
     "current",
@@ -283,6 +285,28 @@ def _compiled(name: str) -> Kernel:
     return kernel
 
 
+@functools.cache
+def _chosen(name: str) -> Kernel:
+    """One of the convolution's kernels, by whatever algorithm is fastest."""
+    kernel: Kernel = getattr(import_module("tinygrad_cnn.kernels.conv_choice"), name)
+    return kernel
+
+
+def conv_algorithms() -> dict[str, tuple[Kernel, Kernel, Kernel]]:
+    """List the algorithms of convolution that can run here: for each name, conv, conv_input_grad and conv_weight_grad.
+
+    One that cannot compute a geometry, as `conv_choice` tells, refuses it with an ArgumentError.
+
+    Examples
+    --------
+    >>> "columns" in conv_algorithms()
+    True
+    """
+    choice = import_module("tinygrad_cnn.kernels.conv_choice")
+    names = [name for name in choice.ALGORITHMS if name in ("columns", "fft") or find_spec("numba")]
+    return {name: tuple(choice.strict(name, kernel) for kernel in choice.KERNELS) for name in names}
+
+
 def _compiled_where_it_can_be(name: str) -> Kernel:
     """Make a kernel that leaves to NumPy what numba cannot compile on a CPU: half precision."""
     plain, fast = _NUMPY[name], _compiled(name)
@@ -308,7 +332,7 @@ def _chosen_by_size(name: str) -> Kernel:
     @functools.wraps(plain)
     def by_columns(*arguments: Any) -> Any:
         is_served = arguments[-1].column_numbers >= _COLUMNS_WORTH_COMPILING
-        return (_compiled(name) if is_served else plain)(*arguments)
+        return (_chosen(name) if is_served else plain)(*arguments)
 
     return by_columns if name.startswith("conv") else by_array
 

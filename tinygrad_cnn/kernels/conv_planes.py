@@ -30,7 +30,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import numpy.typing as npt
@@ -147,7 +147,11 @@ def forward(geometry: ConvGeometry) -> PlaneProduct:
     reads = tuple((phases.index(p * dh % sh), p * dh // sh) for p in range(height))
     rows = Axis(geometry.out_size[0], sh, tuple(phase - top for phase in phases), tuple(range(height)), reads)
     columns = Axis(
-        geometry.out_size[1], sw, tuple(q * dw - left for q in range(width)), tuple(range(width)), tuple((q, 0) for q in range(width))
+        geometry.out_size[1],
+        sw,
+        tuple(q * dw - left for q in range(width)),
+        tuple(range(width)),
+        tuple((q, 0) for q in range(width)),
     )
     return PlaneProduct(
         geometry.groups, geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups, rows, columns
@@ -183,7 +187,8 @@ def _backward_axes(
             continue
         back = [tap * dilation // stride for tap in taps]
         if is_row:  # all rows in one phase, of which the tap that reaches back furthest reads the first
-            origins, reads = (first - max(back),), tuple((0, max(back) - each) for each in back)
+            origins: tuple[int, ...] = (first - max(back),)
+            reads = tuple((0, max(back) - each) for each in back)
         else:
             origins, reads = tuple(first - each for each in back), tuple((k, 0) for k in range(len(back)))
         made = slice(first * stride + remainder - before, size, stride)
@@ -226,7 +231,7 @@ def even(total: int, at_most: int) -> Iterator[tuple[int, int]]:
     """Cut range(total) into parts of about equal size."""
     count = -(-total // at_most)
     edges = [total * k // count for k in range(count + 1)]
-    return zip(edges, edges[1:], strict=False)
+    return pairwise(edges)
 
 
 def numbers_multiplied(planes: PlaneProduct, batch: int) -> int:

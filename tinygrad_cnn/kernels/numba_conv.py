@@ -141,7 +141,10 @@ def _correlation_tile(planes: PlaneProduct, lanes: int) -> Tile:
 
 
 def _cycles(shape: tuple[int, int], rows: int, columns: int) -> float:
-    """Time for rows x columns sums in tiles: two multiply-adds or loads a cycle (a vector may take two), and four cycles until a sum can be used."""
+    """Time for rows x columns sums in tiles.
+
+    A cycle has two multiply-adds and two loads, of which a vector may take two; a sum can be used again after four.
+    """
     height, width = shape
     tiles = -(-rows // height) * -(-columns // width)
     return float(tiles * max(height * width / 2, height / 2 + width, 4))
@@ -195,7 +198,7 @@ def _lists(shared: Blocks, planes: PlaneProduct, lanes: int) -> tuple[Indices, I
 
 @functools.lru_cache(maxsize=512)
 def _parts(planes: PlaneProduct, batch: int, itemsize: int) -> tuple[Indices, Blocks, int]:
-    """Cut the gradient of the weight into parts for cores: see `correlate_planes`. Give them, the blocks and the number of sums."""
+    """Cut the weight's gradient into parts for cores: see `correlate_planes`. Also give the blocks and the number of sums."""
     wanted = _SUMS_WANTED
     groups, sources = -(-planes.groups // wanted), -(-planes.sources // wanted)
     if planes.groups >= wanted:

@@ -10,7 +10,9 @@ from tinygrad_cnn.kernels.numba_simd import copy_every_fourth, copy_every_second
 
 
 @compiled
-def lay_out(x, first_image, images, channels, first_row, plane_rows, width, row_step, rows_from, column_step, columns_from, planes):  # type: ignore[no-untyped-def]
+def lay_out(  # type: ignore[no-untyped-def]
+    x, first_image, images, channels, first_row, plane_rows, width, row_step, rows_from, column_step, columns_from, planes
+):
     """Fill planes (image, channel, phase of columns, phase of rows, plane_rows, width) from some images and channels of x."""
     all_channels, height, in_width = x.shape[1:]
     flat = x.reshape(-1)
@@ -35,9 +37,13 @@ def lay_out(x, first_image, images, channels, first_row, plane_rows, width, row_
                         _lay_shifted(flat, source, planes, target, rows, width, column_from)
                     elif column_step == 1 and 0 < shift < width:
                         before = target - len(rows_from) * plane_rows * width
-                        _lay_after(flat, source, row_step * in_width, in_width, planes, before, target, rows, width, column_from, shift)
+                        _lay_after(
+                            flat, source, row_step * in_width, in_width, planes, before, target, rows, width, column_from, shift
+                        )
                     else:
-                        _lay_rows(flat, source, row_step * in_width, in_width, planes, target, rows, width, column_from, column_step)
+                        _lay_rows(
+                            flat, source, row_step * in_width, in_width, planes, target, rows, width, column_from, column_step
+                        )
                     place += plane_rows * width
 
 
@@ -54,7 +60,9 @@ def _lay_shifted(flat, source, planes, target, rows, width, shift):  # type: ign
 
 
 @compiled
-def _lay_after(flat, source, row_step, in_width, planes, before, target, rows, width, column_from, shift):  # type: ignore[no-untyped-def]
+def _lay_after(  # type: ignore[no-untyped-def]
+    flat, source, row_step, in_width, planes, before, target, rows, width, column_from, shift
+):
     """Copy the plane before, so many columns to the left, as one run; then replace what came from another row."""
     copy_run(planes, before + shift, planes, target, max(0, rows * width - shift))
     for j in range(width - shift, width):
@@ -64,7 +72,9 @@ def _lay_after(flat, source, row_step, in_width, planes, before, target, rows, w
 
 
 @compiled
-def _lay_rows(flat, source, row_step, in_width, planes, target, rows, width, column_from, column_step):  # type: ignore[no-untyped-def]
+def _lay_rows(  # type: ignore[no-untyped-def]
+    flat, source, row_step, in_width, planes, target, rows, width, column_from, column_step
+):
     """Copy row by row what lies inside, and clear what does not."""
     # 0 <= j * column_step + column_from < in_width, solved for j
     first = min(width, max(0, -(column_from // column_step)))
@@ -112,7 +122,7 @@ def list_vectors(images, positions, lanes, image_step, y_image_step, sources, ta
 
 @compiled
 def arrange_weights(weight, first, stop, arranged):  # type: ignore[no-untyped-def]
-    """Put the weights (g, results, sources, p, q) of each tile side by side: (g * tiles, taps, tile rows), 0 beyond the last."""
+    """Put weights (g, results, sources, p, q) of each tile side by side: (g * tiles, taps, tile rows), 0 beyond the last."""
     _, results, sources, height, width = weight.shape
     rows = arranged.shape[2]
     tiles = -(-results // rows)
@@ -130,7 +140,9 @@ def arrange_weights(weight, first, stop, arranged):  # type: ignore[no-untyped-d
 
 
 @compiled
-def multiply_planes(x, y, weights, begin, offsets, table, plane_rows, steps, rows_from, columns_from, planes, sources, targets, tile):  # type: ignore[no-untyped-def]
+def multiply_planes(  # type: ignore[no-untyped-def]
+    x, y, weights, begin, offsets, table, plane_rows, steps, rows_from, columns_from, planes, sources, targets, tile
+):
     """Compute all channels of y (n, g, results, oh, ow) on some blocks: see `conv_planes`.
 
     weights : as `arrange_weights` makes them; begin : (g * tiles, tile rows), what the sums begin with
@@ -143,7 +155,20 @@ def multiply_planes(x, y, weights, begin, offsets, table, plane_rows, steps, row
     channels = x.shape[1]
     channel_size = len(columns_from) * len(rows_from) * plane_rows * width
     for first_image, images, first_row, block_rows in table:
-        lay_out(x, first_image, images, (0, channels), first_row, plane_rows, width, steps[0], rows_from, steps[1], columns_from, planes)
+        lay_out(
+            x,
+            first_image,
+            images,
+            (0, channels),
+            first_row,
+            plane_rows,
+            width,
+            steps[0],
+            rows_from,
+            steps[1],
+            columns_from,
+            planes,
+        )
         step = height * width
         count = list_vectors(
             images, block_rows * width, lanes, channels * channel_size, groups * results * step, sources, targets
@@ -163,7 +188,9 @@ def multiply_planes(x, y, weights, begin, offsets, table, plane_rows, steps, row
 
 
 @compiled
-def correlate_planes(x, gy, gweight, parts, offsets, table, plane_rows, steps, rows_from, columns_from, planes, sources, targets, tile):  # type: ignore[no-untyped-def]
+def correlate_planes(  # type: ignore[no-untyped-def]
+    x, gy, gweight, parts, offsets, table, plane_rows, steps, rows_from, columns_from, planes, sources, targets, tile
+):
     """Add to gweight (sums, g, results, channels of a group, taps) what some parts of the work contribute.
 
     parts : rows of (first group, end, first channel in each, end, first block, end, which sum)
@@ -178,7 +205,20 @@ def correlate_planes(x, gy, gweight, parts, offsets, table, plane_rows, steps, r
         size = (channels[1] - channels[0]) * channel_size
         wanted = (end_channel - first_channel) * taps
         for first_image, images, first_row, block_rows in table[first_block:end_block]:
-            lay_out(x, first_image, images, channels, first_row, plane_rows, width, steps[0], rows_from, steps[1], columns_from, planes)
+            lay_out(
+                x,
+                first_image,
+                images,
+                channels,
+                first_row,
+                plane_rows,
+                width,
+                steps[0],
+                rows_from,
+                steps[1],
+                columns_from,
+                planes,
+            )
             count = list_vectors(images, block_rows * width, lanes, size, groups * results * step, sources, targets)
             whole, seen = _whole_first(images, count, (-block_rows * width) % lanes, sources, targets)
             for g in range(first_group, end_group):

@@ -4,7 +4,8 @@ A processor core multiplies and adds 16 (AVX-512), 8 (AVX) or 4 (NEON) numbers w
 cycle; it can load only about as many vectors from its first cache. So each number that is loaded has to be used several
 times while it is in a register, and sums have to stay in registers until they are complete. A compiler that is given plain
 loops finds neither by itself, and Python has no words for registers. Here the instructions are therefore put together one by
-one, in LLVM's intermediate language, which numba compiles anyway; LLVM chooses the registers and fits the vectors to the processor.
+one, in LLVM's intermediate language, which numba compiles anyway; LLVM chooses the registers and fits the vectors to the
+processor.
 
 Both loops fill a *tile* of sums:
 
@@ -45,12 +46,17 @@ ACCUMULATORS = 24 if VECTOR_BYTES != 32 else 12
 """How many vectors of sums a tile may have: of 32 registers (AVX: 16) a few are for what is multiplied."""
 
 
+def _emitted(function: Callable[..., Any]) -> Any:
+    """Make a function that gives the code for its call, instead of being called. Numba passes the first argument."""
+    return intrinsic(function)
+
+
 def tile(rows: int, columns: int, lanes: int) -> Tile:
     """Write a tile's shape in the form of a type: rows x columns vectors of so many lanes."""
     return (0,) * rows, (0,) * columns, (0,) * lanes
 
 
-@intrinsic
+@_emitted
 def multiply_add(  # type: ignore[no-untyped-def]
     typing, planes, base, offsets, weights, first, y, y_base, row_step, rows, sources, targets, vector, tile
 ):
@@ -66,9 +72,7 @@ def multiply_add(  # type: ignore[no-untyped-def]
 
     def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         code = _Code(context, builder, planes.dtype, lanes)
-        x, at, w, start, out, source, target = (
-            code.data(signature.args[k], arguments[k]) for k in (0, 2, 3, 4, 5, 9, 10)
-        )
+        x, at, w, start, out, source, target = (code.data(signature.args[k], arguments[k]) for k in (0, 2, 3, 4, 5, 9, 10))
         base, y_base, row_step, rows, vector = (arguments[k] for k in (1, 6, 7, 8, 11))
         count = context.make_array(signature.args[2])(context, builder, arguments[2]).nitems
         bases = [code.at(x, base, code.number(source, vector, v)) for v in range(width)]
@@ -94,9 +98,26 @@ def multiply_add(  # type: ignore[no-untyped-def]
     return types.void(*arguments), codegen
 
 
-@intrinsic
+@_emitted
 def correlate(  # type: ignore[no-untyped-def]
-    typing, planes, offsets, tap, taps, gy, gy_base, row_step, rows, sources, targets, whole, count, seen, gweight, at, at_step, tile
+    typing,
+    planes,
+    offsets,
+    tap,
+    taps,
+    gy,
+    gy_base,
+    row_step,
+    rows,
+    sources,
+    targets,
+    whole,
+    count,
+    seen,
+    gweight,
+    at,
+    at_step,
+    tile,
 ):
     """Multiply vectors of gradients with what the taps read there, and add the sums over all positions to `gweight`.
 
@@ -110,16 +131,14 @@ def correlate(  # type: ignore[no-untyped-def]
 
     def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         code = _Code(context, builder, planes.dtype, lanes)
-        x, taps_at, g, source, target, result = (
-            code.data(signature.args[k], arguments[k]) for k in (0, 1, 4, 8, 9, 13)
-        )
+        x, taps_at, g, source, target, result = (code.data(signature.args[k], arguments[k]) for k in (0, 1, 4, 8, 9, 13))
         tap, taps, gy_base, row_step, rows = (arguments[k] for k in (2, 3, 5, 6, 7))
         whole, count, seen, at, at_step = (arguments[k] for k in (10, 11, 12, 14, 15))
         planes_at = [code.at(x, code.number(taps_at, code.least(builder.add(tap, _INDEX(k)), tap, taps))) for k in range(width)]
         rows_at = [code.at(g, gy_base, builder.mul(row_step, code.least(_INDEX(r), _INDEX(0), rows))) for r in range(height)]
         kept = code.lanes_from(seen)
 
-        def step(k, sums, is_wanted=None):  # type: ignore[no-untyped-def]
+        def step(k: Any, sums: Any, is_wanted: Any = None) -> list[Any]:
             position, gy_position = builder.load(code.at(source, k)), builder.load(code.at(target, k))
             gradients = [code.vector(code.at(row, gy_position), is_wanted) for row in rows_at]
             vectors = [code.vector(code.at(plane, position), is_wanted) for plane in planes_at]
@@ -137,7 +156,8 @@ def correlate(  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
     arguments = (
-        planes, offsets, tap, taps, gy, gy_base, row_step, rows, sources, targets, whole, count, seen, gweight, at, at_step, tile,
+        planes, offsets, tap, taps, gy, gy_base, row_step, rows, sources, targets, whole, count, seen, gweight, at, at_step,
+        tile,
     )  # fmt: skip
     return types.void(*arguments), codegen
 
@@ -145,14 +165,14 @@ def correlate(  # type: ignore[no-untyped-def]
 def _copier(step: int) -> Any:
     """Make a loop that copies every so-manieth number: for runs so short that a call of memcpy would take longer."""
 
-    @intrinsic
+    @_emitted
     def copy(typing, source, source_at, target, target_at, count):  # type: ignore[no-untyped-def]
         def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
             lanes = VECTOR_BYTES * 8 // source.dtype.bitwidth
             begin, end, count = arguments[1], arguments[3], arguments[4]
             x, y = (_Code(context, builder, source.dtype, 1).data(signature.args[k], arguments[k]) for k in (0, 2))
 
-            def move(done, lanes):  # type: ignore[no-untyped-def]
+            def move(done: Any, lanes: int) -> None:
                 code = _Code(context, builder, source.dtype, lanes)
                 code.store(code.every(step, code.at(x, begin, builder.mul(done, _INDEX(step)))), code.at(y, end, done))
 
@@ -183,7 +203,7 @@ def linear(matrix: Sequence[Sequence[float]]) -> Any:
     count, and what is written there is overwritten by the next time.
     """
 
-    @intrinsic
+    @_emitted
     def multiply(  # type: ignore[no-untyped-def]
         typing, source, source_base, source_at, target, target_base, target_at, count, times, source_step, target_step
     ):
@@ -218,58 +238,59 @@ def linear(matrix: Sequence[Sequence[float]]) -> Any:
     return multiply
 
 
-@intrinsic
-def part_fours(typing, source, source_at, target, target_at, step, count):  # type: ignore[no-untyped-def]
-    """Deal 4 * count numbers out to four runs that are `step` apart; whole vectors, as `linear` does."""
+def _dealer(runs: int) -> Any:
+    """Make a loop that deals numbers out to two or four runs, `step` apart; whole vectors, as `linear` does."""
 
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        lanes = VECTOR_BYTES * 8 // source.dtype.bitwidth
-        code = _Code(context, builder, source.dtype, lanes)
-        x, y = (code.at(code.data(signature.args[k], arguments[k]), arguments[k + 1]) for k in (0, 2))
+    @_emitted
+    def deal(typing, source, source_at, target, target_at, step, count):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            lanes = VECTOR_BYTES * 8 // source.dtype.bitwidth
+            code = _Code(context, builder, source.dtype, lanes)
+            x, y = (code.at(code.data(signature.args[k], arguments[k]), arguments[k + 1]) for k in (0, 2))
 
-        def move(k, nothing):  # type: ignore[no-untyped-def]
-            place = builder.mul(k, _INDEX(lanes))
-            vectors = [code.vector(code.at(x, builder.mul(place, _INDEX(4)), _INDEX(n * lanes))) for n in range(4)]
-            evens, odds = ([code.take(*pair, range(n, 2 * lanes, 2)) for pair in pairs(vectors)] for n in (0, 1))
-            runs = [code.take(*half, range(n, 2 * lanes, 2)) for n in (0, 1) for half in (evens, odds)]
-            for n, run in enumerate(runs):
-                code.store(run, code.at(y, place, builder.mul(arguments[4], _INDEX(n))))
-            return nothing
+            def move(k, nothing):  # type: ignore[no-untyped-def]
+                place = builder.mul(k, _INDEX(lanes))
+                vectors = [code.vector(code.at(x, builder.mul(place, _INDEX(runs)), _INDEX(n * lanes))) for n in range(runs)]
+                for n, run in enumerate(code.dealt(vectors)):
+                    code.store(run, code.at(y, place, builder.mul(arguments[4], _INDEX(n))))
+                return nothing
 
-        code.loop(_INDEX(0), builder.sdiv(builder.add(arguments[5], _INDEX(lanes - 1)), _INDEX(lanes)), [], move)
-        return context.get_dummy_value()
+            code.loop(_INDEX(0), builder.sdiv(builder.add(arguments[5], _INDEX(lanes - 1)), _INDEX(lanes)), [], move)
+            return context.get_dummy_value()
 
-    return types.void(source, source_at, target, target_at, step, count), codegen
+        return types.void(source, source_at, target, target_at, step, count), codegen
 
-
-@intrinsic
-def join_fours(typing, source, source_at, step, target, target_at, count):  # type: ignore[no-untyped-def]
-    """Take a number from each of four runs in turn, `count` times: the inverse of `part_fours`."""
-
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        lanes = VECTOR_BYTES * 8 // source.dtype.bitwidth
-        code = _Code(context, builder, source.dtype, lanes)
-        x = code.at(code.data(signature.args[0], arguments[0]), arguments[1])
-        y = code.at(code.data(signature.args[3], arguments[3]), arguments[4])
-
-        def move(k, nothing):  # type: ignore[no-untyped-def]
-            place = builder.mul(k, _INDEX(lanes))
-            runs = [code.vector(code.at(x, place, builder.mul(arguments[2], _INDEX(n)))) for n in range(4)]
-            halves = [code.zipped(runs[n], runs[n + 2], half) for half in (0, 1) for n in (0, 1)]
-            joined = [code.zipped(*pair, half) for pair in pairs(halves) for half in (0, 1)]
-            for n, vector in enumerate(joined):
-                code.store(vector, code.at(y, builder.mul(place, _INDEX(4)), _INDEX(n * lanes)))
-            return nothing
-
-        code.loop(_INDEX(0), builder.sdiv(builder.add(arguments[5], _INDEX(lanes - 1)), _INDEX(lanes)), [], move)
-        return context.get_dummy_value()
-
-    return types.void(source, source_at, step, target, target_at, count), codegen
+    return deal
 
 
-def pairs(vectors: list[Any]) -> list[tuple[Any, Any]]:
-    """Put four vectors in two pairs."""
-    return [(vectors[0], vectors[1]), (vectors[2], vectors[3])]
+def _collector(runs: int) -> Any:
+    """Make a loop that takes a number from each of two or four runs in turn, `count` times: the inverse of dealing out."""
+
+    @_emitted
+    def collect(typing, source, source_at, step, target, target_at, count):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            lanes = VECTOR_BYTES * 8 // source.dtype.bitwidth
+            code = _Code(context, builder, source.dtype, lanes)
+            x = code.at(code.data(signature.args[0], arguments[0]), arguments[1])
+            y = code.at(code.data(signature.args[3], arguments[3]), arguments[4])
+
+            def move(k, nothing):  # type: ignore[no-untyped-def]
+                place = builder.mul(k, _INDEX(lanes))
+                vectors = [code.vector(code.at(x, place, builder.mul(arguments[2], _INDEX(n)))) for n in range(runs)]
+                for n, vector in enumerate(code.collected(vectors)):
+                    code.store(vector, code.at(y, builder.mul(place, _INDEX(runs)), _INDEX(n * lanes)))
+                return nothing
+
+            code.loop(_INDEX(0), builder.sdiv(builder.add(arguments[5], _INDEX(lanes - 1)), _INDEX(lanes)), [], move)
+            return context.get_dummy_value()
+
+        return types.void(source, source_at, step, target, target_at, count), codegen
+
+    return collect
+
+
+deal_twos, deal_fours = _dealer(2), _dealer(4)
+collect_twos, collect_fours = _collector(2), _collector(4)
 
 
 class _Code:
@@ -319,6 +340,22 @@ class _Code:
     def take(self, first: Any, second: Any, chosen: Iterable[int]) -> Any:
         """Put together a vector from the lanes of two."""
         return self._builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(_LANE, self._lanes), list(chosen)))
+
+    def dealt(self, vectors: list[Any]) -> list[Any]:
+        """Deal the lanes of two or four vectors out to as many."""
+        if len(vectors) == 1:
+            return vectors
+        half = len(vectors) // 2
+        pairs = [(vectors[2 * n], vectors[2 * n + 1]) for n in range(half)]
+        evens, odds = ([self.take(*pair, range(n, 2 * self._lanes, 2)) for pair in pairs] for n in (0, 1))
+        return [run for both in zip(self.dealt(evens), self.dealt(odds), strict=True) for run in both]
+
+    def collected(self, vectors: list[Any]) -> list[Any]:
+        """Take a lane from each of two or four vectors in turn."""
+        if len(vectors) == 1:
+            return vectors
+        evens, odds = self.collected(vectors[::2]), self.collected(vectors[1::2])
+        return [self.zipped(even, odd, half) for even, odd in zip(evens, odds, strict=True) for half in (0, 1)]
 
     def zipped(self, first: Any, second: Any, half: int) -> Any:
         """Take lanes of two vectors in turn, from their first or second half."""
@@ -398,4 +435,6 @@ class _Code:
 
     def _function(self, name: str, result: Any, arguments: list[Any]) -> Any:
         signature = ir.FunctionType(result, arguments)
-        return cgutils.get_or_insert_function(self._builder.module, signature, f"llvm.{name}.{self._suffix}")
+        return cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
+            self._builder.module, signature, f"llvm.{name}.{self._suffix}"
+        )
