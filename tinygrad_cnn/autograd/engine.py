@@ -17,6 +17,7 @@ from ..errors import AutogradError
 from ..tensor import Tensor
 from .function import AccumulateGrad, Function, Hook
 from .mode import STATE
+from .ownership import WORTH_KEEPING, unshared
 from .walk import reachable
 
 
@@ -78,11 +79,13 @@ def run_backward(
                     continue
                 if wanted is not None and wanted.isdisjoint(node.edges):
                     continue  # a target: what it saved is left for whoever goes on from here
-                for edge, part in _differentiate(node, gradient, wanted, create_graph):
+                for edge, part, is_new in _differentiate(node, gradient, wanted, create_graph):
                     if edge in pending:
                         _hand_over(edge, part, pending, owned, create_graph)
                     else:
                         pending[edge] = part
+                        if is_new:
+                            owned.add(edge)
                 if not retain_graph:
                     node.release()
     finally:
@@ -116,8 +119,8 @@ def _hand_over(
 ) -> None:
     """Add to the gradient that waits for a node.
 
-    A gradient that a rule returned is borrowed (it may be the very array that another input got, as in ``a + b``), so
-    the first addition makes a new buffer. That buffer is ours, and later ones are added to it in place.
+    A gradient that a rule returned may be the very array that another input got, as in ``a + b``. Unless it is known to be
+    ours (`unshared`) it is borrowed, and the first addition makes a new buffer. To what is ours we add in place.
     """
     held = pending.get(node)
     if held is None:
@@ -154,8 +157,11 @@ def _run_hooks(node: Function, hooks: Sequence[Hook] | None, gradient: Tensor, o
 
 def _differentiate(
     node: Function, gradient: Tensor, wanted: set[Function] | None, create_graph: bool
-) -> list[tuple[Function, Tensor]]:
-    """Apply the node's rule and return the gradient for each edge that leads to something wanted; None wants all."""
+) -> list[tuple[Function, Tensor, bool]]:
+    """Apply the node's rule; give the gradient for each edge that leads to something wanted, and whether it is ours.
+
+    A `wanted` of None wants all.
+    """
     edges = node.edges
     observer = STATE.observer
     if wanted is None and observer is None and not create_graph and node.backward_kernel is not None:
@@ -165,6 +171,7 @@ def _differentiate(
             observer.before_backward(node, gradient.array)
         returned = _apply_rule(node, gradient, wanted, create_graph)
     gradients = returned if type(returned) is tuple else (returned,)
+    del returned
     if observer is not None:
         observer.after_backward(node, gradient.array, gradients)
     if len(gradients) != len(edges):
@@ -173,8 +180,8 @@ def _differentiate(
             "return one for each input, None where needs_input_grad is False"
         )
     result = []
-    for i, value in enumerate(gradients):
-        edge = edges[i]
+    for i, edge in enumerate(edges):
+        value = gradients[i]
         if value is None or edge is None or (wanted is not None and edge not in wanted):
             continue
         tensor = value if isinstance(value, Tensor) else Tensor(value)
@@ -183,7 +190,14 @@ def _differentiate(
             raise _wrong_shape(f"the backward of {node.described}, for input {i},", tensor, node.input_shapes[i])
         # A float32 input gets a float32 gradient, whatever its op was mixed with.
         dtype = node.input_dtypes[i]
-        result.append((edge, tensor if array.dtype is dtype or array.dtype == dtype else tensor.to(dtype)))
+        if array.dtype is not dtype and array.dtype != dtype:
+            tensor = tensor.to(dtype)
+        is_new = array.size >= WORTH_KEEPING and value is array and not create_graph
+        if is_new:
+            del value, array, tensor
+            is_new = unshared(gradients, i)
+            tensor = Tensor(gradients[i])
+        result.append((edge, tensor, is_new))
     return result
 
 

@@ -1,0 +1,143 @@
+"""Which gradients are kept without a copy, and that none of them is anybody else's."""
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn as tg
+from tinygrad_cnn.autograd.function import Function
+from tinygrad_cnn.autograd.ownership import WORTH_KEEPING, unshared
+
+N = WORTH_KEEPING
+
+
+def leaf(*shape):
+    return tg.tensor(np.random.default_rng(0).standard_normal(shape or (N,)), requires_grad=True)
+
+
+class Remembering(Function):
+    """y = x, whose rule makes a new gradient and, if asked to, keeps it as well."""
+
+    kept: list[np.ndarray] = []  # noqa: RUF012 - the test looks at it
+    how = ""
+
+    def forward(self, x):
+        return x.copy()
+
+    def backward_kernel(self, gy):
+        gradient = 2.0 * gy
+        if self.how == "array":
+            self.kept.append(gradient)
+        elif self.how == "view":
+            self.kept.append(gradient[1:])
+        elif self.how == "base":
+            self.kept.append(gradient)
+            return gradient.reshape(1, -1).reshape(-1)
+        elif self.how == "reshaped":
+            return gradient.reshape(1, -1).reshape(-1)
+        return gradient
+
+
+@pytest.mark.parametrize(
+    ("how", "is_kept"), [("", True), ("reshaped", True), ("array", False), ("view", False), ("base", False)]
+)
+def test_what_the_rule_keeps_is_copied_and_nothing_else(how, is_kept, monkeypatch):
+    made = []
+    monkeypatch.setattr(Remembering, "kept", [])
+    original = Remembering.backward_kernel
+    monkeypatch.setattr(Remembering, "backward_kernel", lambda self, gy: _noted(original(self, gy), made))
+    x = leaf()
+    Remembering.apply(x, how=how).sum().backward()
+    np.testing.assert_array_equal(x.grad.array, np.full(N, 2.0))
+    assert (x.grad.array.ctypes.data in made) == is_kept
+    for array in Remembering.kept:
+        array[...] = 7.0
+    np.testing.assert_array_equal(x.grad.array, np.full(N, 2.0))
+
+
+def _noted(array, made):
+    made.append(array.ctypes.data)
+    return array
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        lambda x, y: x + y,
+        lambda x, y: x - y,
+        lambda x, y: x.reshape(2, -1).reshape(-1) + y,
+        lambda x, y: x[:] + y.T,
+        lambda x, y: tg.cat([x, y]),
+        lambda x, y: tg.stack([x, y]),
+        lambda x, y: x * 1.0 + y.clone(),
+    ],
+)
+def test_no_two_leaves_share_a_gradient_and_none_is_the_users(op):
+    x, y = leaf(), leaf()
+    out = op(x, y)
+    gradient = tg.tensor(np.random.default_rng(1).standard_normal(out.shape))
+    given = gradient.array.copy()
+    out.backward(gradient)
+    first, second = x.grad.array.copy(), y.grad.array.copy()
+    x.grad.array[...] = 5.0
+    np.testing.assert_array_equal(y.grad.array, second)
+    np.testing.assert_array_equal(gradient.array, given)
+    y.grad.array[...] = 6.0
+    np.testing.assert_array_equal(gradient.array, given)
+    assert not np.shares_memory(x.grad.array, y.grad.array)
+    assert first.shape == (N,)
+
+
+def test_the_users_gradient_of_a_leaf_is_copied():
+    x, gradient = leaf(), tg.ones(N)
+    x.backward(gradient)
+    x.grad.array[...] = 5.0
+    assert gradient.array.max() == 1.0
+
+
+def test_a_hook_that_keeps_the_gradient_keeps_its_own():
+    x, kept = leaf(), []
+    x.register_hook(kept.append)
+    (x * 3.0).sum().backward()
+    x.grad.array[...] = 5.0
+    np.testing.assert_array_equal(kept[0].array, np.full(N, 3.0))
+
+
+def test_gradients_of_several_users_add_up():
+    """The first gradient that arrives is added to in place where it is ours."""
+    rng = np.random.default_rng(0)
+    x, w, v = leaf(4, N // 4), leaf(4, N // 4), leaf(4, N // 4)
+    gradient = rng.standard_normal((4, N // 4))
+    (x * w + x * v + x.exp() + x + x).backward(tg.tensor(gradient))
+    expected = gradient * (w.array + v.array + np.exp(x.array) + 2)
+    np.testing.assert_allclose(x.grad.array, expected, rtol=1e-12)
+    np.testing.assert_allclose(w.grad.array, gradient * x.array, rtol=1e-12)
+
+
+def test_a_large_weights_gradient_is_not_copied():
+    import tracemalloc
+
+    layer = tg.nn.Linear(1024, 2048)
+    x = tg.randn(2, 1024)
+    layer(x).sum().backward()
+    layer.zero_grad()
+    y = layer(x).sum()
+    tracemalloc.start()
+    y.backward()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.5 * layer.weight.array.nbytes
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (lambda: np.zeros(4), True),
+        (lambda: np.zeros((2, 3)).T, False),
+        (lambda: np.zeros(4)[1:], False),
+        (lambda: np.broadcast_to(np.zeros(1), (4,)), False),
+        (lambda: np.frombuffer(bytearray(32)), False),
+        (lambda: np.zeros(6).reshape(2, 3), True),
+    ],
+)
+def test_unshared(array, expected):
+    assert unshared((array(),), 0) is expected
