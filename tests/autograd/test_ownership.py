@@ -18,6 +18,7 @@ class Remembering(Function):
     """y = x, whose rule makes a new gradient and, if asked to, keeps it as well."""
 
     kept: list[np.ndarray] = []  # noqa: RUF012 - the test looks at it
+    tuples: list[tuple[np.ndarray]] = []  # noqa: RUF012
     how = ""
 
     def forward(self, x):
@@ -32,31 +33,53 @@ class Remembering(Function):
         elif self.how == "base":
             self.kept.append(gradient)
             return gradient.reshape(1, -1).reshape(-1)
+        elif self.how == "tuple":
+            Remembering.tuples.append((gradient,))
+            return Remembering.tuples[-1]
         elif self.how == "reshaped":
             return gradient.reshape(1, -1).reshape(-1)
         return gradient
 
 
 @pytest.mark.parametrize(
-    ("how", "is_kept"), [("", True), ("reshaped", True), ("array", False), ("view", False), ("base", False)]
+    ("how", "is_kept"), [("", True), ("reshaped", True), ("array", False), ("view", False), ("base", False), ("tuple", False)]
 )
 def test_what_the_rule_keeps_is_copied_and_nothing_else(how, is_kept, monkeypatch):
     made = []
     monkeypatch.setattr(Remembering, "kept", [])
+    monkeypatch.setattr(Remembering, "tuples", [])
     original = Remembering.backward_kernel
     monkeypatch.setattr(Remembering, "backward_kernel", lambda self, gy: _noted(original(self, gy), made))
     x = leaf()
     Remembering.apply(x, how=how).sum().backward()
     np.testing.assert_array_equal(x.grad.array, np.full(N, 2.0))
     assert (x.grad.array.ctypes.data in made) == is_kept
-    for array in Remembering.kept:
+    for array in (*Remembering.kept, *(kept for (kept,) in Remembering.tuples)):
         array[...] = 7.0
     np.testing.assert_array_equal(x.grad.array, np.full(N, 2.0))
 
 
-def _noted(array, made):
-    made.append(array.ctypes.data)
-    return array
+def _noted(returned, made):
+    made.append((returned[0] if type(returned) is tuple else returned).ctypes.data)
+    return returned
+
+
+class Widening(Function):
+    """y = x in double precision; the rule leaves it to the engine to give a float32 input a float32 gradient."""
+
+    def forward(self, x):
+        return x.astype(np.float64)
+
+    def backward_kernel(self, gy):
+        return 2.0 * gy
+
+
+@pytest.mark.parametrize("size", [10, N])
+def test_a_gradient_has_its_inputs_dtype_whatever_its_size(size):
+    x = tg.ones(size, dtype="float32", requires_grad=True)
+    Widening.apply(x).sum().backward()
+    assert x.grad.dtype == np.float32
+    np.testing.assert_array_equal(x.grad.array, np.full(size, 2.0, np.float32))
 
 
 @pytest.mark.parametrize(

@@ -170,10 +170,11 @@ def _differentiate(
         if observer is not None:
             observer.before_backward(node, gradient.array)
         returned = _apply_rule(node, gradient, wanted, create_graph)
-    gradients = returned if type(returned) is tuple else (returned,)
+    # In a tuple of our own: one that the rule has kept would hold its gradients uncounted (see `ownership`).
+    gradients = (*returned,) if type(returned) is tuple else (returned,)
     del returned
     if observer is not None:
-        observer.after_backward(node, gradient.array, gradients)
+        observer.after_backward(node, gradient.array, (*gradients,))
     if len(gradients) != len(edges):
         raise AutogradError(
             f"{node.described} has {len(edges)} inputs, but its backward returned {len(gradients)} gradients; "
@@ -192,7 +193,7 @@ def _differentiate(
         dtype = node.input_dtypes[i]
         if array.dtype is not dtype and array.dtype != dtype:
             tensor = tensor.to(dtype)
-        is_new = array.size >= WORTH_KEEPING and value is array and not create_graph
+        is_new = array.size >= WORTH_KEEPING and value is tensor.array and not create_graph
         if is_new:
             del value, array, tensor
             is_new = unshared(gradients, i)

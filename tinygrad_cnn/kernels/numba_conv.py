@@ -29,7 +29,7 @@ from tinygrad_cnn.kernels.scratch import borrow
 
 _FEWEST_LANES = 4
 
-_HEIGHTS = (1, 4, 6, 8, 12, 24)
+_HEIGHTS = (1, 4, 6, 8)
 """How many channels a tile may have. Each shape of a tile that is used is compiled once, so there are few."""
 
 _MOST_VECTORS = 8
@@ -173,14 +173,33 @@ def _multiply(x: Array, weight: Array, bias: Array | None, y: Array, planes: Pla
 
 def _arranged(weight: Array, bias: Array | None, rows: int) -> tuple[Array, Array]:
     """Arrange the weights of each tile side by side, and what its sums begin with."""
-    groups, results, *taps = weight.shape
+    groups, results = weight.shape[:2]
     tiles = groups * -(-results // rows)
-    weights = np.empty((tiles, math.prod(taps), rows), weight.dtype)
-    each_part(tiles, lambda start, stop: arrange_weights(weight, start, stop, weights), grain=grain_of(4 * weights[0].size))
+    weights = np.empty((tiles, math.prod(weight.shape[2:]), rows), weight.dtype)
+    arrange(weight, weights)
     begin = np.zeros((groups, tiles // groups * rows), weight.dtype)
     if bias is not None:
         begin[:, :results] = bias.reshape(groups, results)
     return weights, begin.reshape(tiles, rows)
+
+
+def arrange(weight: Array, arranged: Array) -> None:
+    """Put the weights (g, results, sources, p, q), a view of any order, of each tile's rows side by side."""
+    if not weight[0, 0, 0].flags.c_contiguous or min(weight.strides) <= 0:
+        weight = np.ascontiguousarray(weight)
+    item = weight.itemsize
+    steps = tuple(stride // item for stride in weight.strides[:3])
+    results, sources, run = weight.shape[1], weight.shape[2], math.prod(weight.shape[3:])
+    flat = np.lib.stride_tricks.as_strided(
+        weight, (1 + sum((n - 1) * s // item for n, s in zip(weight.shape, weight.strides, strict=True)),), (item,)
+    )
+    if steps[2] == run:
+        sources, run = 1, sources * run
+
+    def work(start: int, stop: int) -> None:
+        arrange_weights(flat, steps, run, results, sources, start, stop, arranged)
+
+    each_part(len(arranged), work, grain=grain_of(2 * arranged[0].size))
 
 
 @functools.lru_cache(maxsize=1024)

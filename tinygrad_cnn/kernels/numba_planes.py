@@ -6,7 +6,18 @@ What planes are is told in `conv_planes`. All arrays are flat or contiguous, and
 from __future__ import annotations
 
 from tinygrad_cnn.kernels.numba_compile import compiled
-from tinygrad_cnn.kernels.numba_simd import copy_every_fourth, copy_every_second, copy_run, correlate, multiply_add
+from tinygrad_cnn.kernels.numba_simd import (
+    VECTOR_BYTES,
+    collect_eights,
+    collect_fours,
+    copy_every_fourth,
+    copy_every_second,
+    copy_run,
+    correlate,
+    multiply_add,
+)
+
+_MOST_LANES = VECTOR_BYTES // 4
 
 
 @compiled
@@ -121,22 +132,32 @@ def list_vectors(images, positions, lanes, image_step, y_image_step, sources, ta
 
 
 @compiled
-def arrange_weights(weight, first, stop, arranged):  # type: ignore[no-untyped-def]
-    """Put weights (g, results, sources, p, q) of each tile side by side: (g * tiles, taps, tile rows), 0 beyond the last."""
-    _, results, sources, height, width = weight.shape
+def arrange_weights(flat, steps, run, results, sources, first, stop, arranged):  # type: ignore[no-untyped-def]
+    """Put the weights of a tile's rows side by side: (g * tiles, sources * run, tile rows), 0 beyond the last row.
+
+    flat : all weights; those of group g, row o and source c are the run at g * steps[0] + o * steps[1] + c * steps[2]
+    arranged : flat, with room for some vectors beyond its end
+    """
     rows = arranged.shape[2]
     tiles = -(-results // rows)
     for part in range(first, stop):
         g, tile = divmod(part, tiles)
         target = arranged[part].reshape(-1)
+        kept = min(rows, results - tile * rows)
         for c in range(sources):
-            for r in range(rows):  # what one channel has for the tile's rows is in the first cache
-                o = tile * rows + r
-                place = c * height * width * rows + r
-                for p in range(height):
-                    for q in range(width):
-                        target[place] = weight[g, o, c, p, q] if o < results else 0
-                        place += rows
+            begin = g * steps[0] + tile * rows * steps[1] + c * steps[2]
+            place = c * run * rows
+            # Whole vectors are read and written: what is too much is overwritten by the next run, if there is one.
+            fits = kept == rows and begin + (rows - 1) * steps[1] + run + _MOST_LANES <= flat.size
+            fits = fits and place + (run + _MOST_LANES) * rows <= target.size
+            if fits and rows == 8:
+                collect_eights(flat, begin, steps[1], target, place, run)
+            elif fits and rows == 4:
+                collect_fours(flat, begin, steps[1], target, place, run)
+            else:
+                for r in range(rows):
+                    for k in range(run):
+                        target[place + k * rows + r] = flat[begin + r * steps[1] + k] if r < kept else 0
 
 
 @compiled

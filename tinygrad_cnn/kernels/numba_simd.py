@@ -264,7 +264,7 @@ def _dealer(runs: int) -> Any:
 
 
 def _collector(runs: int) -> Any:
-    """Make a loop that takes a number from each of two or four runs in turn, `count` times: the inverse of dealing out."""
+    """Make a loop that takes a number from each of two, four or eight runs in turn, `count` times: the inverse of dealing out."""
 
     @_emitted
     def collect(typing, source, source_at, step, target, target_at, count):  # type: ignore[no-untyped-def]
@@ -290,7 +290,7 @@ def _collector(runs: int) -> Any:
 
 
 deal_twos, deal_fours = _dealer(2), _dealer(4)
-collect_twos, collect_fours = _collector(2), _collector(4)
+collect_twos, collect_fours, collect_eights = _collector(2), _collector(4), _collector(8)
 
 
 class _Code:
@@ -351,7 +351,7 @@ class _Code:
         return [run for both in zip(self.dealt(evens), self.dealt(odds), strict=True) for run in both]
 
     def collected(self, vectors: list[Any]) -> list[Any]:
-        """Take a lane from each of two or four vectors in turn."""
+        """Take a lane from each of two, four or eight vectors in turn."""
         if len(vectors) == 1:
             return vectors
         evens, odds = self.collected(vectors[::2]), self.collected(vectors[1::2])

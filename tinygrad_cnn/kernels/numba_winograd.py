@@ -36,15 +36,16 @@ import numpy as np
 
 from tinygrad_cnn.kernels.arrays import Array
 from tinygrad_cnn.kernels.geometry import ConvGeometry
-from tinygrad_cnn.kernels.numba_planes import arrange_weights
+from tinygrad_cnn.kernels.numba_conv import arrange
 from tinygrad_cnn.kernels.numba_simd import ACCUMULATORS, Tile, tile
 from tinygrad_cnn.kernels.numba_winograd_loops import (
     LANES,
     convolve_block,
+    correlate_points,
+    multiply_points,
     transform_arranged,
     transform_channels,
     transform_channels_back,
-    transform_kernels,
     transform_to_kernels,
 )
 from tinygrad_cnn.kernels.parallel import each_part, grain_of
@@ -111,12 +112,7 @@ class Winograd:
         for here in self._chunks(len(x), rows, max(x.shape[1], gy.shape[1])):
             patches = self._transformed(x[here], rows, (top, left), "patches", is_input=True)
             tiles = self._transformed(gy[here], rows, (0, 0), "points", is_input=False)
-            if here.start == 0:
-                _multiply_points(tiles, patches.swapaxes(1, 2), total)
-                continue
-            product = borrow("product", total.shape, x.dtype)
-            _multiply_points(tiles, patches.swapaxes(1, 2), product)
-            total += product
+            self._correlate_points(tiles, patches, total)
         return self._weight_from_points(total, geometry)
 
     # Forward ----------------------------------------------------------------------------------------------------------
@@ -129,24 +125,45 @@ class Winograd:
     def _convolve_by_point(self, x: Array, weight: Array, bias: Array | None, y: Array, padding: tuple[int, int]) -> None:
         """For some images at once: all of V, then a product for each point, of which U stays in the cache, then all of y."""
         rows = self._rows(y.shape[2:])
-        weights = self._weights_at_points(weight)
-        for here in self._chunks(len(x), rows, max(weight.shape[:2])):
+        chunks = self._chunks(len(x), rows, max(weight.shape[:2]))
+        shape = _shape(y.shape[1], (_run(rows, chunks[-1].stop - chunks[-1].start) - LANES) // LANES)
+        weights = self._weights_at_points(weight, len(shape[0]))
+        begin = _begin(bias, weights)
+        for here in chunks:
             patches = self._transformed(x[here], rows, padding, "patches", is_input=True)
             points = borrow("points", (self.points, y.shape[1], patches.shape[2]), x.dtype)
-            _multiply_points(weights, patches, points)
-            if bias is not None:  # at the point (1, 1) the output's transform has only ones
-                points[self.size + 3] += bias[:, None]
+            self._multiply_points(weights, begin, patches, points, shape)
             self._transform_back(points, y[here], rows)
+
+    def _multiply_points(self, weights: Array, begin: Array, patches: Array, points: Array, shape: Tile) -> None:
+        """M = U V at each point."""
+        run = patches.shape[2]
+        offsets = np.arange(patches.shape[1], dtype=np.int64) * run
+
+        def work(start: int, stop: int) -> None:
+            lists = _lists(run // LANES)
+            multiply_points(patches, weights, begin, points, start, stop, offsets, *lists, self.size, shape)
+
+        each_part(self.points, work, grain=grain_of(points.shape[1] * patches[0].size // 4))
+
+    def _correlate_points(self, tiles: Array, patches: Array, total: Array) -> None:
+        """Add the product of gradients (o, patches) and inputs (patches, c) at each point."""
+        run = patches.shape[2]
+        offsets = np.arange(patches.shape[1], dtype=np.int64) * run
+        shape = tile(4, 6, LANES) if ACCUMULATORS == 24 else tile(3, 3, LANES)
+
+        def work(start: int, stop: int) -> None:
+            correlate_points(tiles, patches, total, start, stop, offsets, *_lists(run // LANES), shape)
+
+        each_part(self.points, work, grain=grain_of(tiles.shape[1] * patches[0].size // 4))
 
     def _convolve_by_block(self, x: Array, weight: Array, bias: Array | None, y: Array, padding: tuple[int, int]) -> None:
         (batch, channels), results, rows = x.shape[:2], y.shape[1], self._rows(y.shape[2:])
         images = max(1, min(-(-batch // 4), _BLOCK_BYTES // (self.points * (channels + results) * math.prod(rows) * 4)))
         vectors = -(-math.prod(rows) * images // LANES)
         shape = _shape(results, vectors)
-        weights = self._arranged_at_points(weight, len(shape[0]))
-        begin = np.zeros((2, weights.shape[1], len(shape[0])), x.dtype)
-        if bias is not None:
-            begin[1].reshape(-1)[:results] = bias
+        weights = self._weights_at_points(weight, len(shape[0]))
+        begin = _begin(bias, weights)
         run = _run(rows, images)
         offsets = np.arange(channels, dtype=np.int64) * run
         count = -(-batch // images)
@@ -155,7 +172,7 @@ class Winograd:
             patches = borrow("patches", (self.points * channels * run,), x.dtype)
             points = borrow("points", (self.points * results * run,), x.dtype)
             room = borrow("rows", (self._room_for_rows(rows, images),), x.dtype)
-            lists = (borrow("sources", (vectors + 8,), np.int64), borrow("targets", (vectors + 8,), np.int64))
+            lists = _lists(vectors)
             for block in range(start, stop):
                 first, end = batch * block // count, batch * (block + 1) // count
                 convolve_block(
@@ -209,29 +226,18 @@ class Winograd:
 
         each_part(y.shape[1], work, grain=grain_of(4 * self.points * points.shape[2]))
 
-    def _weights_at_points(self, weight: Array) -> Array:
-        """U, as matrices: (points, o, c)."""
-        results, channels = weight.shape[:2]
-        weights = borrow("weights", (self.points, results, channels), weight.dtype)
-
-        def work(start: int, stop: int) -> None:
-            room = borrow("kernels", (self._kernel_room(channels),), weight.dtype)
-            transform_kernels(weight, start, stop, weights, room, self.size)
-
-        each_part(results, work, grain=grain_of(2 * self.points * channels))
-        return weights
-
-    def _arranged_at_points(self, weight: Array, height: int) -> Array:
+    def _weights_at_points(self, weight: Array, height: int) -> Array:
         """U, arranged for `multiply_add`: (points, tiles, channels, tile rows)."""
         results, channels = weight.shape[:2]
+        is_turned = weight.strides[-1] < 0
         tiles = -(-results // height)
-        weights = np.empty((self.points, tiles, channels, height), weight.dtype)
+        arranged = borrow("arranged", (tiles, channels * 9, height), weight.dtype)
+        arrange((weight[..., ::-1, ::-1] if is_turned else weight)[None], arranged)
+        weights = borrow("weights", (self.points, tiles, channels, height), weight.dtype)
 
         def work(start: int, stop: int) -> None:
-            arranged = borrow("arranged", (tiles, channels * 9, height), weight.dtype)
             room = borrow("kernels", (self._kernel_room(channels * height),), weight.dtype)
-            arrange_weights(weight[None], start, stop, arranged)
-            transform_arranged(arranged, start, stop, weights, room, self.size)
+            transform_arranged(arranged, start, stop, is_turned, weights, room, self.size)
 
         each_part(tiles, work, grain=grain_of(2 * self.points * channels * height))
         return weights
@@ -264,13 +270,20 @@ def _shape(results: int, vectors: int) -> Tile:
     return tile(*min(shapes, key=lambda shape: cost[shape]), LANES)
 
 
-def _multiply_points(first: Array, second: Array, product: Array) -> None:
-    """Multiply the matrices of each point."""
+def _begin(bias: Array | None, weights: Array) -> Array:
+    """What the sums of a channel begin with: 0 or, in the second half, the bias, for the point (1, 1).
 
-    def work(start: int, stop: int) -> None:
-        np.matmul(first[start:stop], second[start:stop], out=product[start:stop])
+    There the output's transform has only ones.
+    """
+    begin = np.zeros((2, weights.shape[1] * weights.shape[3]), weights.dtype)
+    if bias is not None:
+        begin[1, : len(bias)] = bias
+    return begin.reshape(2, weights.shape[1], weights.shape[3])
 
-    each_part(len(first), work, grain=grain_of(first.shape[1] * second[0].size // 4), products=True)
+
+def _lists(vectors: int) -> tuple[Array, Array]:
+    """Room for where vectors begin, and for those that a last tile has too many."""
+    return borrow("sources", (vectors + 8,), np.int64), borrow("targets", (vectors + 8,), np.int64)
 
 
 f2, f4 = Winograd(2), Winograd(4)

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.kernels.numba_compile import compiled
-from tinygrad_cnn.kernels.numba_planes import list_vectors
 from tinygrad_cnn.kernels.numba_simd import (
     VECTOR_BYTES,
     collect_fours,
     collect_twos,
     copy_run,
+    correlate,
     deal_fours,
     deal_twos,
     linear,
@@ -141,22 +141,7 @@ def _collect(source, source_at, step, target, target_at, count, m):  # type: ign
 
 
 @compiled
-def transform_kernels(weight, start, stop, weights, room, m):  # type: ignore[no-untyped-def]
-    """U = G g G.T for some output channels; what all input channels have at one tap is a run."""
-    results, channels = weight.shape[:2]
-    run = -(-channels // LANES) * LANES + LANES
-    flat = weights.reshape(-1)
-    for o in range(start, stop):
-        for c in range(channels):
-            for k in range(9):
-                room[k * run + c] = weight[o, c, k // 3, k % 3]
-        _kernels_at_points(room, run, channels, m)
-        for point in range((m + 2) ** 2):
-            copy_run(room, (9 + 3 * (m + 2) + point) * run, flat, (point * results + o) * channels, channels)
-
-
-@compiled
-def transform_arranged(arranged, start, stop, weights, room, m):  # type: ignore[no-untyped-def]
+def transform_arranged(arranged, start, stop, is_turned, weights, room, m):  # type: ignore[no-untyped-def]
     """U = G g G.T for some tiles of channels; all channels and rows of a tile are one run."""
     _, _, channels, height = weights.shape
     size = channels * height
@@ -165,8 +150,9 @@ def transform_arranged(arranged, start, stop, weights, room, m):  # type: ignore
         taps = arranged[part].reshape(-1)
         for c in range(channels):
             for k in range(9):
+                tap = 8 - k if is_turned else k
                 for r in range(height):
-                    room[k * run + c * height + r] = taps[(c * 9 + k) * height + r]
+                    room[k * run + c * height + r] = taps[(c * 9 + tap) * height + r]
         _kernels_at_points(room, run, size, m)
         for point in range((m + 2) ** 2):
             copy_run(room, (9 + 3 * (m + 2) + point) * run, weights[point, part].reshape(-1), 0, size)
@@ -336,27 +322,70 @@ def _transform_back(points, base, point_step, y, o, first, images, rows, room, m
                     copy_run(room, collected + (image * rows[0] + i) * rows[1] * m, flat, place, width)
 
 
+# Points ---------------------------------------------------------------------------------------------------------------
+
+
+@compiled
+def _list_run(vectors, at_once, sources, targets):  # type: ignore[no-untyped-def]
+    """List the vectors of a run, the last of them as often as a tile may have too many; return how many there are."""
+    for k in range(vectors + at_once - 1):
+        sources[k] = targets[k] = min(k, vectors - 1) * LANES
+    return vectors
+
+
+@compiled
+def _multiply_point(patches, weights, begin, points, point, channels, results, run, offsets, sources, targets, count, m, tile):  # type: ignore[no-untyped-def]
+    """M = U V at one point; patches and points are flat."""
+    height, width = len(tile[0]), len(tile[1])
+    kind = 1 if point == m + 3 else 0
+    for part in range(weights.shape[1]):
+        o = part * height
+        for vector in range(0, count, width):
+            multiply_add(
+                patches, point * channels * run, offsets, weights[point, part], begin[kind, part], points,
+                (point * results + o) * run, run, results - o, sources, targets, vector, tile,
+            )  # fmt: skip
+
+
+@compiled
+def multiply_points(patches, weights, begin, points, start, stop, offsets, sources, targets, m, tile):  # type: ignore[no-untyped-def]
+    """M = U V at some points: patches (points, c, run), weights (points, tiles, c, tile rows), points (points, o, run)."""
+    _, channels, run = patches.shape
+    results = points.shape[1]
+    count = _list_run(run // LANES - 1, len(tile[1]), sources, targets)
+    flat, flat_points = patches.reshape(-1), points.reshape(-1)
+    for point in range(start, stop):
+        _multiply_point(flat, weights, begin, flat_points, point, channels, results, run, offsets, sources, targets, count, m, tile)
+
+
+@compiled
+def correlate_points(tiles, patches, total, start, stop, offsets, sources, targets, tile):  # type: ignore[no-untyped-def]
+    """Add to total (points, o, c), at some points, the sums over a run of tiles (points, o, run) times patches (points, c, run)."""
+    _, results, run = tiles.shape
+    channels = patches.shape[1]
+    height, width = len(tile[0]), len(tile[1])
+    count = _list_run(run // LANES - 1, 1, sources, targets)
+    flat, flat_total = tiles.reshape(-1), total.reshape(-1)
+    for point in range(start, stop):
+        here = patches[point].reshape(-1)
+        for c in range(0, channels, width):
+            for o in range(0, results, height):
+                correlate(
+                    here, offsets, c, channels - c, flat, (point * results + o) * run, run, results - o, sources, targets,
+                    count, count, 0, flat_total, (point * results + o) * channels + c, channels, tile,
+                )  # fmt: skip
+
+
 @compiled
 def convolve_block(  # type: ignore[no-untyped-def]
     x, y, weights, begin, first, images, rows, padding, offsets, run, patches, points, room, sources, targets, m, tile
 ):
     """All channels of y on some images: transform, multiply point by point, transform back."""
     channels, results = x.shape[1], y.shape[1]
-    height, width = len(tile[0]), len(tile[1])
     for c in range(channels):
         _transform_images(x, c, first, images, rows, padding, True, patches, c * run, channels * run, room, m)
-    positions = images * rows[0] * rows[1]
-    count = list_vectors(1, -(-positions // LANES) * LANES, LANES, 0, 0, sources, targets)
-    for more in range(width - 1):
-        sources[count + more], targets[count + more] = sources[count - 1], targets[count - 1]
+    count = _list_run(-(-images * rows[0] * rows[1] // LANES), len(tile[1]), sources, targets)
     for point in range((m + 2) ** 2):
-        kind = 1 if point == m + 3 else 0
-        for part in range(weights.shape[1]):
-            o = part * height
-            for vector in range(0, count, width):
-                multiply_add(
-                    patches, point * channels * run, offsets, weights[point, part], begin[kind, part], points,
-                    (point * results + o) * run, run, results - o, sources, targets, vector, tile,
-                )  # fmt: skip
+        _multiply_point(patches, weights, begin, points, point, channels, results, run, offsets, sources, targets, count, m, tile)
     for o in range(results):
         _transform_back(points, o * run, results * run, y, o, first, images, rows, room, m)
