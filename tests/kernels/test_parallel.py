@@ -318,14 +318,15 @@ class TestNumberOfThreads:
 
 
 class TestBlas:
-    """BLAS has one thread within parts, and what it had before outside."""
+    """BLAS has one thread as soon as work is divided, and keeps what it has until then."""
 
     threadpoolctl = pytest.importorskip("threadpoolctl")
 
     def threads(self):
         return {each["num_threads"] for each in self.threadpoolctl.threadpool_info() if each["user_api"] == "blas"}
 
-    def test_a_part_has_one_thread_and_afterwards_all_is_as_it_was(self):
+    @pytest.mark.parametrize("products", [False, True])
+    def test_a_part_has_one_thread_and_it_stays_so(self, products):
         tg.set_num_threads(2)
         with self.threadpoolctl.threadpool_limits(2, user_api="blas"):
             seen = [set(), set()]
@@ -334,12 +335,9 @@ class TestBlas:
                 seen[start] = self.threads()
                 time.sleep(0.01)
 
-            each_part(2, work, products=True)
+            each_part(2, work, products=products)
             assert seen == [{1}, {1}]
-            assert self.threads() == {2}
-            with pytest.raises(ZeroDivisionError):
-                each_part(2, lambda *part: 1 / 0, products=True)
-            assert self.threads() == {2}
+            assert self.threads() == {1}
 
     def test_undivided_work_keeps_the_threads_of_blas(self):
         tg.set_num_threads(2)

@@ -16,6 +16,9 @@ moved, weight. The *rates* are measured: `conv_rates.json` holds those of the ma
 which times the geometries below and fits the rates to them. On another machine run it once: it writes the file into the
 user's cache directory, from where it is preferred (TINYGRAD_CNN_RATES names another place).
 
+Columns are left out where planes are possible: timed alone they win for some small maps with many channels, but the threads of
+BLAS go on waiting for more work, on the cores that the next kernel needs.
+
 The choice depends on sizes and rates only. Equal calls give equal bits.
 """
 
@@ -128,6 +131,8 @@ def choose(kernel: str, geometry: ConvGeometry, dtype: np.dtype) -> str:
     True
     """
     possible = [name for name in ALGORITHMS if serves(name, geometry, dtype)]
+    if "planes" in possible:
+        possible.remove("columns")
     if len(possible) == 1:
         return possible[0]
     known = rates()

@@ -334,7 +334,9 @@ def _list_run(vectors, at_once, sources, targets):  # type: ignore[no-untyped-de
 
 
 @compiled
-def _multiply_point(patches, weights, begin, points, point, channels, results, run, offsets, sources, targets, count, m, tile):  # type: ignore[no-untyped-def]
+def _multiply_point(  # type: ignore[no-untyped-def]
+    patches, weights, begin, points, point, channels, results, run, offsets, sources, targets, count, m, tile
+):
     """M = U V at one point; patches and points are flat."""
     height, width = len(tile[0]), len(tile[1])
     kind = 1 if point == m + 3 else 0
@@ -348,7 +350,9 @@ def _multiply_point(patches, weights, begin, points, point, channels, results, r
 
 
 @compiled
-def multiply_points(patches, weights, begin, points, start, stop, offsets, sources, targets, m, tile):  # type: ignore[no-untyped-def]
+def multiply_points(  # type: ignore[no-untyped-def]
+    patches, weights, begin, points, start, stop, offsets, sources, targets, m, tile
+):
     """M = U V at some points: patches (points, c, run), weights (points, tiles, c, tile rows), points (points, o, run)."""
     _, channels, run = patches.shape
     results = points.shape[1]
@@ -360,7 +364,7 @@ def multiply_points(patches, weights, begin, points, start, stop, offsets, sourc
 
 @compiled
 def correlate_points(tiles, patches, total, start, stop, offsets, sources, targets, tile):  # type: ignore[no-untyped-def]
-    """Add to total (points, o, c), at some points, the sums over a run of tiles (points, o, run) times patches (points, c, run)."""
+    """Add to total (points, o, c), at some points, the sums over tiles (points, o, run) times patches (points, c, run)."""
     _, results, run = tiles.shape
     channels = patches.shape[1]
     height, width = len(tile[0]), len(tile[1])

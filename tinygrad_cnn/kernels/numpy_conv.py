@@ -34,6 +34,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from tinygrad_cnn.kernels.arrays import Array
 from tinygrad_cnn.kernels.geometry import ConvGeometry
+from tinygrad_cnn.kernels.products import matmul_each
 from tinygrad_cnn.kernels.scratch import borrow
 
 _COLUMN_BYTES = 4 << 20
@@ -58,7 +59,7 @@ def conv(x: Array, weight: Array, bias: Array | None, geometry: ConvGeometry) ->
     """
     y = np.empty(geometry.y_shape, x.dtype)
     if is_one_product(geometry):
-        np.matmul(filter_rows(weight, geometry), _as_columns(x, geometry), out=_as_columns(y, geometry))
+        matmul_each(filter_rows(weight, geometry), _as_columns(x, geometry), _as_columns(y, geometry))
         if bias is not None:
             y += bias.reshape(-1, *(1,) * geometry.dims)
         return y
@@ -128,7 +129,7 @@ def conv_input_grad(gy: Array, weight: Array, geometry: ConvGeometry) -> Array:
     if is_one_product(geometry):
         gx = np.empty(geometry.x_shape, gy.dtype)
         weight_back = filter_rows(weight, geometry).swapaxes(1, 2)
-        np.matmul(weight_back, _as_columns(gy, geometry), out=_as_columns(gx, geometry))
+        matmul_each(weight_back, _as_columns(gy, geometry), _as_columns(gx, geometry))
         return gx
     if _prefers_channels_last(geometry):
         return _input_grad_channels_last(gy, weight, geometry)

@@ -11,10 +11,11 @@ of threads take the cores from each other: a training step of LeNet-5 took 9 ms 
 OpenMP. These threads sleep. Waking one and hearing back from it takes 10 to 60 us (the most in a virtual machine, whose
 sleeping core must be woken as well), which is why small work stays where it is (`grain`).
 
-For the same reason a product inside a part has BLAS to itself with one thread (`products=True`). BLAS has one number of threads
-for the whole process; threadpoolctl knows how each BLAS wants to be told, and once it has found the function, a call takes a
-microsecond. Where threadpoolctl is not installed the number cannot be changed, and such work is left undivided, for BLAS to
-spread over its own threads.
+For the same reason BLAS gets one thread as soon as these threads have work, in the whole process and for good: its own
+would wait for more, spinning, for some 25 ms after each product, on the cores that the next kernel needs (a convolution then
+took up to twice its time). Products are divided here instead (`products=True`; see `products`). threadpoolctl knows how each
+BLAS wants to be told, and once it has found the function, a call takes a microsecond. Where threadpoolctl is not installed the
+number cannot be changed, and such work is left undivided, for BLAS to spread over its own threads.
 
 The same numbers come out whatever the number of threads, as long as each part writes results of its own. Sums that would go
 across parts have to be taken over blocks of a fixed size, one result for each block, and those added up in order.
@@ -27,8 +28,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import copy_context
 from functools import cache
 from itertools import pairwise
@@ -62,7 +62,7 @@ def each_part(count: int, work: Work, *, grain: int = 1, products: bool = False)
         The fewest items that are worth a thread: see `grain_of`. Below twice as many, `work` is simply called. Parts are down
         to a fourth of it.
     products : bool
-        Whether `work` calls BLAS, which then has one thread in each part.
+        Whether `work` calls BLAS, which has one thread in each part. Where it cannot be told, the work is not divided.
 
     Raises
     ------
@@ -76,11 +76,8 @@ def each_part(count: int, work: Work, *, grain: int = 1, products: bool = False)
         work(0, count)
         return
     try:
-        if not products:
-            _pool.run(work, count, threads)
-            return
-        with _one_blas_thread() as is_sure:
-            _pool.run(work, count, threads if is_sure else 1)
+        is_sure = _silence_blas()
+        _pool.run(work, count, threads if is_sure or not products else 1)
     finally:
         _pool.lock.release()
 
@@ -106,8 +103,9 @@ def set_num_threads(count: int) -> None:
     ----------
     count : int
         At least 1. The default is the number of cores that the process may run on, or the environment variable
-        TINYGRAD_CNN_NUM_THREADS. BLAS gets the same number if threadpoolctl (extra "fast") is installed; if not, it is
-        OPENBLAS_NUM_THREADS before Python's start that limits BLAS.
+        TINYGRAD_CNN_NUM_THREADS. If threadpoolctl (extra "fast") is installed, BLAS gets the same number, and one as soon as
+        kernels share their work among several threads; if not, it is OPENBLAS_NUM_THREADS before Python's start that limits
+        BLAS.
 
     Raises
     ------
@@ -248,21 +246,15 @@ def _edges(count: int, parts: int) -> list[int]:
     return [count * part // parts for part in range(parts + 1)]
 
 
-@contextmanager
-def _one_blas_thread() -> Iterator[bool]:
-    """Take BLAS's threads away for a while; say whether it is sure that it has only one."""
+def _silence_blas() -> bool:
+    """Leave BLAS one thread, from now on; say whether it is sure that it has no more."""
     libraries = _blas_libraries()
     if libraries is None:
-        yield os.environ.get("OPENBLAS_NUM_THREADS") == "1"
-        return
-    before = [library.get_num_threads() for library in libraries]
-    try:
-        for library in libraries:
+        return os.environ.get("OPENBLAS_NUM_THREADS") == "1"
+    for library in libraries:
+        if library.get_num_threads() != 1:
             library.set_num_threads(1)
-        yield True
-    finally:
-        for library, threads in zip(libraries, before, strict=True):
-            library.set_num_threads(threads)
+    return True
 
 
 @cache

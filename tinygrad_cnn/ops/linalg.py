@@ -14,6 +14,7 @@ import numpy as np
 from .. import kernels
 from ..autograd.function import Array, Function
 from ..errors import ArgumentError, ShapeError
+from ..kernels import products
 from ..tensor import Tensor, TensorLike
 from ._arguments import as_tensor, operands, own
 from .reduce import sum_to
@@ -52,7 +53,7 @@ class Linear(Function):
         self.save_for_backward(
             x if self.needs_input_grad[1] else None, weight if self.needs_input_grad[0] else None
         )
-        y = x @ weight.T
+        y = products.matmul(x, weight.T)
         if bias is not None:
             y += bias
         return y
@@ -65,8 +66,8 @@ class Linear(Function):
 
     def backward_kernel(self, gy: Array) -> Any:
         x, weight = self.saved_arrays
-        gx = gy @ weight if self.needs_input_grad[0] else None
-        gweight = gy.T @ x if self.needs_input_grad[1] else None
+        gx = products.matmul(gy, weight) if self.needs_input_grad[0] else None
+        gweight = products.matmul(gy.T, x) if self.needs_input_grad[1] else None
         return (gx, gweight, kernels.channel_sum(gy))[: len(self.edges)]
 
 
