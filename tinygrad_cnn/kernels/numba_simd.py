@@ -138,21 +138,25 @@ def correlate(  # type: ignore[no-untyped-def]
         rows_at = [code.at(g, gy_base, builder.mul(row_step, code.least(_INDEX(r), _INDEX(0), rows))) for r in range(height)]
         kept = code.lanes_from(seen)
 
-        def step(k: Any, sums: Any, is_wanted: Any = None) -> list[Any]:
-            position, gy_position = builder.load(code.at(source, k)), builder.load(code.at(target, k))
+        def step(place: Any, sums: Any, is_wanted: Any = None) -> list[Any]:
+            position, gy_position = builder.load(code.at(source, place)), builder.load(code.at(target, place))
             gradients = [code.vector(code.at(row, gy_position), is_wanted) for row in rows_at]
-            vectors = [code.vector(code.at(plane, position), is_wanted) for plane in planes_at]
-            pairs = ((gradient, vector) for gradient in gradients for vector in vectors)
-            return [code.multiply_add(*pair, total) for pair, total in zip(pairs, sums, strict=True)]
+            totals = list(sums)
+            for k, plane in enumerate(planes_at):  # one after the other: there are no registers for all
+                vector = code.vector(code.at(plane, position), is_wanted)
+                for r, gradient in enumerate(gradients):
+                    totals[r * width + k] = code.multiply_add(gradient, vector, totals[r * width + k])
+            return totals
 
         sums = code.loop(_INDEX(0), whole, [code.zero] * (height * width), step)
         sums = code.loop(whole, count, sums, lambda k, sums: step(k, sums, kept))
+        totals = code.across(sums)
         for r in range(height):
             for k in range(width):
                 is_wanted = builder.and_(builder.icmp_signed(">", rows, _INDEX(r)), builder.icmp_signed(">", taps, _INDEX(k)))
                 with builder.if_then(is_wanted):
                     place = code.at(result, at, builder.mul(at_step, _INDEX(r)), _INDEX(k))
-                    builder.store(builder.fadd(builder.load(place), code.across(sums[r * width + k])), place)
+                    builder.store(builder.fadd(builder.load(place), totals[r * width + k]), place)
         return context.get_dummy_value()
 
     arguments = (
@@ -264,7 +268,7 @@ def _dealer(runs: int) -> Any:
 
 
 def _collector(runs: int) -> Any:
-    """Make a loop that takes a number from each of two, four or eight runs in turn, `count` times: the inverse of dealing out."""
+    """Make a loop that takes a number from each of two, four or eight runs in turn: the inverse of dealing out."""
 
     @_emitted
     def collect(typing, source, source_at, step, target, target_at, count):  # type: ignore[no-untyped-def]
@@ -390,10 +394,25 @@ class _Code:
         """a * b + c, rounded once."""
         return self._builder.call(self._function("fma", self._vector, [self._vector] * 3), [a, b, c])
 
-    def across(self, vector: Any) -> Any:
-        """Add up the lanes, in pairs."""
-        add = self._function("vector.reduce.fadd", self._number, [self._number, self._vector])
-        return self._builder.call(add, [ir.Constant(self._number, 0.0), vector], fastmath=("reassoc",))
+    def across(self, vectors: list[Any]) -> list[Any]:
+        """Add up the lanes of each vector, in pairs; as many vectors at a time as there are lanes.
+
+        Of two vectors, one addition halves how many lanes each has: the first half of one's lanes and of the other's, plus
+        the second halves. When each has one lane left, a single vector holds all of their sums.
+        """
+        totals: list[Any] = []
+        for start in range(0, len(vectors), self._lanes):
+            some = vectors[start : start + self._lanes]
+            held, size = some + [self.zero] * (self._lanes - len(some)), self._lanes
+            while size > 1:
+                lanes = [g * size + k for g in range(2 * self._lanes // size) for k in range(size // 2)]
+                held = [
+                    self._builder.fadd(self.take(*pair, lanes), self.take(*pair, [lane + size // 2 for lane in lanes]))
+                    for pair in zip(held[::2], held[1::2], strict=True)
+                ]
+                size //= 2
+            totals += [self._builder.extract_element(held[0], _LANE(k)) for k in range(len(some))]
+        return totals
 
     def lanes_from(self, first: Any) -> Any:
         """Which lanes have at least this number."""

@@ -359,7 +359,9 @@ def multiply_points(  # type: ignore[no-untyped-def]
     count = _list_run(run // LANES - 1, len(tile[1]), sources, targets)
     flat, flat_points = patches.reshape(-1), points.reshape(-1)
     for point in range(start, stop):
-        _multiply_point(flat, weights, begin, flat_points, point, channels, results, run, offsets, sources, targets, count, m, tile)
+        _multiply_point(
+            flat, weights, begin, flat_points, point, channels, results, run, offsets, sources, targets, count, m, tile
+        )
 
 
 @compiled
@@ -390,6 +392,8 @@ def convolve_block(  # type: ignore[no-untyped-def]
         _transform_images(x, c, first, images, rows, padding, True, patches, c * run, channels * run, room, m)
     count = _list_run(-(-images * rows[0] * rows[1] // LANES), len(tile[1]), sources, targets)
     for point in range((m + 2) ** 2):
-        _multiply_point(patches, weights, begin, points, point, channels, results, run, offsets, sources, targets, count, m, tile)
+        _multiply_point(
+            patches, weights, begin, points, point, channels, results, run, offsets, sources, targets, count, m, tile
+        )
     for o in range(results):
         _transform_back(points, o * run, results * run, y, o, first, images, rows, room, m)
