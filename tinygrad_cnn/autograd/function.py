@@ -139,7 +139,8 @@ class Function:
     def _recorded(self, inputs: tuple[Tensor, ...], arrays: list[Array]) -> Tensor:
         """Compute the output and become the node of the graph that it came from."""
         self.module = STATE.module_path
-        if len(arrays) > 1 and (arrays[0] is arrays[1] or len(arrays) > 2):
+        number = len(arrays)
+        if number > 2 or (number == 2 and arrays[0] is arrays[1] and inputs[0] is not inputs[1]):
             _tell_apart(inputs, arrays)
         self._inputs = inputs, arrays
         output = self._computed(inputs, arrays)

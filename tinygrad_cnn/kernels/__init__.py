@@ -3,7 +3,8 @@
 Call a kernel by its name in this module, `kernels.conv(x, weight, bias, geometry)`. The name is bound to one of
 
     numpy       fast array code (numpy_*.py); always there
-    numba       compiled loops (numba_*.py) where they beat NumPy, NumPy elsewhere; needs the extra "fast"
+    numba       compiled loops (numba_*.py) where they beat NumPy, NumPy elsewhere; needs the extra "fast"; of convolution's
+                algorithms always `planes`, which does every multiplication
     reference   plain Python loops (reference.py), the definition of every kernel; slow
     auto        NumPy for small arrays and numba for large ones; of a large convolution's algorithms the one that
                 `conv_choice` predicts to be fastest; NumPy alone where numba is not installed

@@ -63,7 +63,8 @@ def conv_weight_grad(x: Array, gy: Array, geometry: ConvGeometry) -> Array:
     gy = gy.reshape(-1, planes.groups, planes.results, *geometry.out_size)
     lanes = _lanes(shared, planes, x.itemsize)
     plan = _plan(shared, planes)
-    size = planes.row_bytes(1) * shared.plane_rows * shared.images
+    most_channels = int(((parts[:, 1] - parts[:, 0]) * (parts[:, 3] - parts[:, 2])).max())
+    size = planes.row_bytes(1) // geometry.in_channels * most_channels * shared.plane_rows * shared.images
     shape = _correlation_tile(planes, lanes)
 
     def work(start: int, stop: int) -> None:

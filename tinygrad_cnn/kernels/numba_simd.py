@@ -16,6 +16,9 @@ With a tile of 8 x 3 vectors, 24 multiply-adds need 3 vectors and 8 single numbe
 of an argument, a tuple of tuples whose lengths are what counts (`tile`): numba compiles a loop for each shape that is used.
 
 Sums over taps run from the first to the last, whatever the tile: its shape does not change a bit of the result.
+
+Numba keeps compiled loops by the file that they stand in. Who changes this one has to `touch` numba_planes.py and
+numba_winograd_loops.py, or the old instructions go on being used.
 """
 
 from __future__ import annotations
