@@ -344,6 +344,22 @@ class TestBlas:
         with self.threadpoolctl.threadpool_limits(2, user_api="blas"):
             each_part(1, lambda *part: self.threads() == {2} or pytest.fail("limited"), products=True)
 
+    def test_a_blas_that_was_loaded_later_is_limited_by_set_num_threads(self):
+        """SciPy brings an OpenBLAS of its own: found when the number is set, not only when the first work was divided."""
+        code = """
+import tinygrad_cnn as tg
+from tinygrad_cnn.kernels.parallel import each_part
+tg.set_num_threads(2)
+each_part(2, lambda *part: None)
+import scipy.linalg
+from threadpoolctl import threadpool_info, threadpool_limits
+threadpool_limits(2, user_api="blas")
+tg.set_num_threads(1)
+print({each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"})
+"""
+        result = python(code, OPENBLAS_NUM_THREADS="2")
+        assert result.stdout.strip() == "{1}", result.stderr
+
     def test_set_num_threads_limits_blas_too(self):
         with self.threadpoolctl.threadpool_limits(2, user_api="blas"):
             tg.set_num_threads(1)

@@ -125,6 +125,7 @@ def set_num_threads(count: int) -> None:
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise ArgumentError(f"set_num_threads: the number of threads must be an int of at least 1, got {count!r}")
     _threads = count
+    _blas_libraries.cache_clear()  # SciPy's, for one, may have been loaded since
     for library in _blas_libraries() or ():
         library.set_num_threads(count)
 
@@ -259,7 +260,11 @@ def _silence_blas() -> bool:
 
 @cache
 def _blas_libraries() -> list[Any] | None:
-    """Find what sets the number of threads of each BLAS that is loaded; None where threadpoolctl is not installed."""
+    """Find what sets the number of threads of each BLAS that is loaded; None where threadpoolctl is not installed.
+
+    NumPy's, which is the one that kernels call, always is among them. Looking for them takes some milliseconds, so a BLAS that
+    another package brings along later keeps its threads until `set_num_threads` looks again.
+    """
     try:
         from threadpoolctl import ThreadpoolController
     except ImportError:
