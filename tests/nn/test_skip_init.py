@@ -47,6 +47,15 @@ def test_normalizations_start_as_ever():
     assert norm.bias.tolist() == [0.0] * 3
 
 
+def test_a_layer_does_not_compute_with_what_is_in_memory(monkeypatch):
+    """It may be anything: a product with it overflowed, once in a hundred runs."""
+    largest = np.finfo(np.float32).max
+    monkeypatch.setattr("tinygrad_cnn.nn.conv_table.empty", lambda *shape: tg.full(shape, largest))
+    layer = nn.utils.skip_init(nn.TableConv2d, 3, [(0, 1), (0, 1, 2)], kernel_size=5)
+    for parameter in layer.parameters():
+        np.testing.assert_array_equal(parameter.array, largest)
+
+
 def test_it_ends_after_an_error_too():
     with pytest.raises(TypeError):
         nn.utils.skip_init(nn.Linear, 3)

@@ -18,6 +18,7 @@ from . import functional as F
 from . import init
 from .module import Module
 from .parameter import Parameter
+from .skip_init import unless_skipped
 
 
 class TableConv2d(Module):
@@ -111,9 +112,7 @@ class TableConv2d(Module):
         if bounds is None:
             bounds = 1 / np.sqrt(self.fan_in())
         for parameter, scale in ((self.weight, bounds[np.nonzero(self.connected)[0], None, None]), (self.bias, bounds)):
-            init.uniform_(parameter, -1, 1)
-            with no_grad():
-                parameter.mul_(Tensor(scale.astype(parameter.dtype)))
+            _draw_(parameter, scale)
 
     def dense_weight(self) -> Tensor:
         """The kernels of all pairs of maps, shape (out_channels, in_channels, kh, kw): 0 where nothing is connected."""
@@ -134,3 +133,11 @@ class TableConv2d(Module):
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}{padding}, "
             f"connections={len(self.weight)}"
         )
+
+
+@unless_skipped  # as a whole: multiplying what happened to be in memory may overflow
+def _draw_(tensor: Tensor, scale: Array) -> Tensor:
+    """Draw from the uniform distribution over +-`scale`."""
+    init.uniform_(tensor, -1, 1)
+    with no_grad():
+        return tensor.mul_(Tensor(scale.astype(tensor.dtype)))
