@@ -19,7 +19,7 @@ import numpy as np
 from tinygrad_cnn.kernels import numpy_norm
 from tinygrad_cnn.kernels.arrays import Array
 from tinygrad_cnn.kernels.numba_compile import compiled
-from tinygrad_cnn.kernels.parallel import each_part, grain_of
+from tinygrad_cnn.kernels.numba_crew import address_of, grain_of, hand_out, share, task
 
 _BETA = 0.75
 
@@ -27,24 +27,14 @@ _BETA = 0.75
 def channel_sum(gy: Array) -> Array:
     """Sum over every axis but the channels': see `numpy_norm.channel_sum`."""
     total = np.empty(gy.shape[1])
-    planes = _planes(gy)
-
-    def work(start: int, stop: int) -> None:
-        _channel_sum(planes, total, start, stop)
-
-    each_part(gy.shape[1], work, grain=_grain_of_channels(gy))
+    share(_channel_sum_shared, _planes(gy), total, count=gy.shape[1], grain=_grain_of_channels(gy))
     return total.astype(gy.dtype)
 
 
 def channel_moments(x: Array) -> tuple[Array, Array]:
     """Compute the mean and the biased variance of each channel: see `numpy_norm.channel_moments`."""
     mean, var = np.empty(x.shape[1]), np.empty(x.shape[1])
-    planes = _planes(x)
-
-    def work(start: int, stop: int) -> None:
-        _channel_moments(planes, mean, var, start, stop)
-
-    each_part(x.shape[1], work, grain=_grain_of_channels(x, 2))
+    share(_channel_moments_shared, _planes(x), mean, var, count=x.shape[1], grain=_grain_of_channels(x, 2))
     return mean.astype(x.dtype), var.astype(x.dtype)
 
 
@@ -53,12 +43,9 @@ def batch_norm(x: Array, weight: Array | None, bias: Array | None, mean: Array, 
     y = np.empty(x.shape, x.dtype)
     scale = rstd if weight is None else rstd * weight
     shift = np.zeros_like(mean) if bias is None else bias
-    planes, out = _planes(x), _planes(y)
-
-    def work(start: int, stop: int) -> None:
-        _batch_norm(planes, mean, scale, shift, out, start, stop)
-
-    each_part(x.shape[0] * x.shape[1], work, grain=grain_of(2 * planes.shape[2]))
+    planes = _planes(x)
+    grain = grain_of(2 * planes.shape[2])
+    share(_batch_norm_shared, planes, mean, scale, shift, _planes(y), count=x.shape[0] * x.shape[1], grain=grain)
     return y
 
 
@@ -67,12 +54,8 @@ def batch_norm_input_grad(gy: Array, x: Array, weight: Array | None, mean: Array
     gx = np.empty(x.shape, x.dtype)
     gweight, gbias = np.empty(x.shape[1]), np.empty(x.shape[1])
     scale = rstd if weight is None else rstd * weight
-    gy_planes, x_planes, gx_planes = _planes(gy), _planes(x), _planes(gx)
-
-    def work(start: int, stop: int) -> None:
-        _batch_norm_input_grad(gy_planes, x_planes, mean, rstd, scale, gx_planes, gweight, gbias, start, stop)
-
-    each_part(x.shape[1], work, grain=_grain_of_channels(x, 5))
+    arrays = (_planes(gy), _planes(x), mean, rstd, scale, _planes(gx), gweight, gbias)
+    share(_batch_norm_input_grad_shared, *arrays, count=x.shape[1], grain=_grain_of_channels(x, 5))
     return gx, gweight.astype(x.dtype), gbias.astype(x.dtype)
 
 
@@ -81,14 +64,9 @@ def local_response_norm(x: Array, size: int, alpha: float, beta: float, k: float
     if beta != _BETA:
         return numpy_norm.local_response_norm(x, size, alpha, beta, k)
     y, d = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
-    planes, y_planes, d_planes = _planes(x), _planes(y), _planes(d)
-
-    def work(start: int, stop: int) -> None:
-        images = slice(start, stop)
-        window = (size // 2, (size - 1) // 2, alpha / size, float(k))
-        _local_response_norm(planes[images], *window, y_planes[images], d_planes[images])
-
-    each_part(x.shape[0], work, grain=_grain_of_images(x, size))
+    window = (size // 2, (size - 1) // 2, alpha / size, float(k))
+    arguments = (_planes(x), *window, _planes(y), _planes(d))
+    share(_local_response_norm_shared, *arguments, count=x.shape[0], grain=_grain_of_images(x, size))
     return y, d
 
 
@@ -97,20 +75,14 @@ def local_response_norm_input_grad(gy: Array, x: Array, d: Array, size: int, alp
     if beta != _BETA:
         return numpy_norm.local_response_norm_input_grad(gy, x, d, size, alpha, beta)
     gx = np.empty(x.shape, x.dtype)
-    gy_planes, x_planes, d_planes, gx_planes = _planes(gy), _planes(x), _planes(d), _planes(gx)
-
-    def work(start: int, stop: int) -> None:
-        images = slice(start, stop)
-        arrays = (gy_planes[images], x_planes[images], d_planes[images])
-        window = ((size - 1) // 2, size // 2, 2 * alpha * beta / size)
-        _local_response_norm_input_grad(*arrays, *window, gx_planes[images])
-
-    each_part(x.shape[0], work, grain=_grain_of_images(x, 2 * size))
+    window = ((size - 1) // 2, size // 2, 2 * alpha * beta / size)
+    arguments = (_planes(gy), _planes(x), _planes(d), *window, _planes(gx))
+    share(_local_response_norm_input_grad_shared, *arguments, count=x.shape[0], grain=_grain_of_images(x, 2 * size))
     return gx
 
 
 @compiled(fastmath={"reassoc"})
-def _channel_sum(gy, total, start, stop):  # type: ignore[no-untyped-def]
+def _channel_sum(gy, total, slot, start, stop):  # type: ignore[no-untyped-def]
     for c in range(start, stop):
         of_channel = 0.0
         for n in range(gy.shape[0]):
@@ -120,7 +92,7 @@ def _channel_sum(gy, total, start, stop):  # type: ignore[no-untyped-def]
 
 
 @compiled(fastmath={"reassoc", "contract"})
-def _channel_moments(x, mean, var, start, stop):  # type: ignore[no-untyped-def]
+def _channel_moments(x, mean, var, slot, start, stop):  # type: ignore[no-untyped-def]
     count = x.shape[0] * x.shape[2]
     for c in range(start, stop):
         total = 0.0
@@ -137,7 +109,7 @@ def _channel_moments(x, mean, var, start, stop):  # type: ignore[no-untyped-def]
 
 
 @compiled(fastmath={"contract"})
-def _batch_norm(x, mean, scale, shift, y, start, stop):  # type: ignore[no-untyped-def]
+def _batch_norm(x, mean, scale, shift, y, slot, start, stop):  # type: ignore[no-untyped-def]
     for plane in range(start, stop):
         n, c = plane // x.shape[1], plane % x.shape[1]
         for i in range(x.shape[2]):
@@ -145,7 +117,7 @@ def _batch_norm(x, mean, scale, shift, y, start, stop):  # type: ignore[no-untyp
 
 
 @compiled(fastmath={"reassoc", "contract"})
-def _batch_norm_input_grad(gy, x, mean, rstd, scale, gx, gweight, gbias, start, stop):  # type: ignore[no-untyped-def]
+def _batch_norm_input_grad(gy, x, mean, rstd, scale, gx, gweight, gbias, slot, start, stop):  # type: ignore[no-untyped-def]
     count = x.shape[0] * x.shape[2]
     for c in range(start, stop):
         centre, r = mean[c], rstd[c]
@@ -163,9 +135,9 @@ def _batch_norm_input_grad(gy, x, mean, rstd, scale, gx, gweight, gbias, start, 
 
 
 @compiled(fastmath={"contract"})
-def _local_response_norm(x, before, after, alpha, k, y, d):  # type: ignore[no-untyped-def]
-    images, channels, plane = x.shape
-    for n in range(images):
+def _local_response_norm(x, before, after, alpha, k, y, d, slot, start, stop):  # type: ignore[no-untyped-def]
+    _, channels, plane = x.shape
+    for n in range(start, stop):
         for c in range(channels):
             energy = np.zeros(plane, x.dtype)
             for j in range(max(0, c - before), min(channels, c + after + 1)):
@@ -178,10 +150,10 @@ def _local_response_norm(x, before, after, alpha, k, y, d):  # type: ignore[no-u
 
 
 @compiled(fastmath={"contract"})
-def _local_response_norm_input_grad(gy, x, d, before, after, coefficient, gx):  # type: ignore[no-untyped-def]
-    images, channels, plane = x.shape
+def _local_response_norm_input_grad(gy, x, d, before, after, coefficient, gx, slot, start, stop):  # type: ignore[no-untyped-def]
+    _, channels, plane = x.shape
     coupling = np.empty((channels, plane), x.dtype)  # gy * x * d ** (-beta - 1)
-    for n in range(images):
+    for n in range(start, stop):
         for c in range(channels):
             for i in range(plane):
                 root = np.sqrt(d[n, c, i])
@@ -194,6 +166,44 @@ def _local_response_norm_input_grad(gy, x, d, before, after, coefficient, gx):  
                     total[i] += coupling[j, i]
             for i in range(plane):
                 gx[n, c, i] -= coefficient * x[n, c, i] * total[i]
+
+
+_channel_sum_task = task(_channel_sum)
+_channel_moments_task = task(_channel_moments)
+_batch_norm_task = task(_batch_norm)
+_batch_norm_input_grad_task = task(_batch_norm_input_grad)
+_local_response_norm_task = task(_local_response_norm)
+_local_response_norm_input_grad_task = task(_local_response_norm_input_grad)
+
+
+@compiled
+def _channel_sum_shared(work, *arguments):  # type: ignore[no-untyped-def]
+    hand_out(_channel_sum_task(arguments), address_of(arguments), work)
+
+
+@compiled
+def _channel_moments_shared(work, *arguments):  # type: ignore[no-untyped-def]
+    hand_out(_channel_moments_task(arguments), address_of(arguments), work)
+
+
+@compiled
+def _batch_norm_shared(work, *arguments):  # type: ignore[no-untyped-def]
+    hand_out(_batch_norm_task(arguments), address_of(arguments), work)
+
+
+@compiled
+def _batch_norm_input_grad_shared(work, *arguments):  # type: ignore[no-untyped-def]
+    hand_out(_batch_norm_input_grad_task(arguments), address_of(arguments), work)
+
+
+@compiled
+def _local_response_norm_shared(work, *arguments):  # type: ignore[no-untyped-def]
+    hand_out(_local_response_norm_task(arguments), address_of(arguments), work)
+
+
+@compiled
+def _local_response_norm_input_grad_shared(work, *arguments):  # type: ignore[no-untyped-def]
+    hand_out(_local_response_norm_input_grad_task(arguments), address_of(arguments), work)
 
 
 def _planes(x: Array) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinygrad_cnn.kernels.arrays import Array
 from tinygrad_cnn.kernels.numba_compile import compiled
-from tinygrad_cnn.kernels.parallel import each_part, grain_of
+from tinygrad_cnn.kernels.numba_crew import address_of, grain_of, hand_out, share, task
 
 
 def sgd_step(
@@ -43,11 +43,7 @@ def sgd_step(
     v = np.empty(0, w.dtype) if velocity is None else velocity.reshape(-1)
     factors = _rounded(w.dtype, lr, momentum, undamped, weight_decay)
     flags = (velocity is not None, nesterov, maximize)
-    each_part(
-        w.size,
-        lambda start, stop: _sgd(w[start:stop], g[start:stop], v[start:stop], *factors, *flags),
-        grain=grain_of(3 if velocity is None else 5),
-    )
+    share(_sgd_shared, w, g, v, *factors, *flags, count=w.size, grain=grain_of(3 if velocity is None else 5))
 
 
 def adam_step(
@@ -85,15 +81,14 @@ def adam_step(
     top = np.empty(0, w.dtype) if largest is None else largest.reshape(-1)
     factors = _rounded(w.dtype, rate, 1 - beta1, beta2, 1 - beta2, correction, eps, weight_decay, keep)
     flags = (largest is not None, maximize)
-
-    def work(start: int, stop: int) -> None:
-        _adam(*(array[start:stop] for array in (w, g, m, v, top)), *factors, *flags)
-
-    each_part(w.size, work, grain=grain_of(10))
+    share(_adam_shared, w, g, m, v, top, *factors, *flags, count=w.size, grain=grain_of(10))
 
 
 @compiled
-def _sgd(w, g, v, lr, momentum, undamped, weight_decay, has_velocity, nesterov, maximize):  # type: ignore[no-untyped-def]
+def _sgd(  # type: ignore[no-untyped-def]
+    w, g, v, lr, momentum, undamped, weight_decay, has_velocity, nesterov, maximize, slot, start, stop
+):
+    w, g, v = w[start:stop], g[start:stop], v[start:stop]
     for i in range(len(w)):
         down = -g[i] if maximize else g[i]
         if weight_decay != 0:
@@ -106,8 +101,10 @@ def _sgd(w, g, v, lr, momentum, undamped, weight_decay, has_velocity, nesterov, 
 
 @compiled
 def _adam(  # type: ignore[no-untyped-def]
-    w, g, m, v, top, rate, enter1, beta2, enter2, correction, eps, weight_decay, keep, has_top, maximize
-):
+    w, g, m, v, top, rate, enter1, beta2, enter2, correction, eps, weight_decay, keep, has_top, maximize, slot, start,
+    stop,
+):  # fmt: skip
+    w, g, m, v, top = w[start:stop], g[start:stop], m[start:stop], v[start:stop], top[start:stop]
     for i in range(len(w)):
         w[i] *= keep
         down = -g[i] if maximize else g[i]
@@ -120,6 +117,20 @@ def _adam(  # type: ignore[no-untyped-def]
             top[i] = size if size > top[i] or size != size else top[i]
             size = top[i]
         w[i] -= m[i] / (np.sqrt(size) / correction + eps) * rate
+
+
+_sgd_task = task(_sgd)
+_adam_task = task(_adam)
+
+
+@compiled
+def _sgd_shared(work, *arguments):  # type: ignore[no-untyped-def]
+    hand_out(_sgd_task(arguments), address_of(arguments), work)
+
+
+@compiled
+def _adam_shared(work, *arguments):  # type: ignore[no-untyped-def]
+    hand_out(_adam_task(arguments), address_of(arguments), work)
 
 
 def _rounded(dtype: np.dtype, *factors: float) -> tuple[Array, ...]:

@@ -22,7 +22,7 @@ from tinygrad_cnn.kernels import numpy_pool
 from tinygrad_cnn.kernels.arrays import Array, Indices
 from tinygrad_cnn.kernels.geometry import PoolGeometry
 from tinygrad_cnn.kernels.numba_compile import compiled
-from tinygrad_cnn.kernels.parallel import each_part, grain_of
+from tinygrad_cnn.kernels.numba_crew import address_of, grain_of, hand_out, share, task
 
 _LARGEST_TABLE = 1 << 22
 _NUMBERS_OF_A_TAP = 5
@@ -35,24 +35,18 @@ def max_pool(x: Array, geometry: PoolGeometry) -> tuple[Array, Indices]:
         return numpy_pool.max_pool(x, geometry)
     y = np.empty((*x.shape[:2], *geometry.out_size), x.dtype)
     indices = np.empty(y.shape, np.int32)
-    taps, x_flat, y_flat, indices_flat = _taps(geometry), _flat(x), _flat(y), _flat(indices)
-
-    def work(start: int, stop: int) -> None:
-        _max_pool(x_flat[start:stop], taps, y_flat[start:stop], indices_flat[start:stop])
-
-    each_part(len(x_flat), work, grain=grain_of(_NUMBERS_OF_A_TAP * taps.size))
+    taps, x_flat = _taps(geometry), _flat(x)
+    grain = grain_of(_NUMBERS_OF_A_TAP * taps.size)
+    share(_max_pool_shared, x_flat, taps, _flat(y), _flat(indices), count=len(x_flat), grain=grain)
     return y, indices
 
 
 def pool_scatter(gy: Array, indices: Indices, in_size: tuple[int, ...]) -> Array:
     """Add each number to the place in its plane that its index names: see `numpy_pool.pool_scatter`."""
     gx = np.empty((*gy.shape[:2], *in_size), gy.dtype)
-    gy_flat, indices_flat, gx_flat = _flat(gy), _flat(indices), _flat(gx)
-
-    def work(start: int, stop: int) -> None:
-        _pool_scatter(gy_flat[start:stop], indices_flat[start:stop], gx_flat[start:stop])
-
-    each_part(len(gy_flat), work, grain=grain_of(_NUMBERS_OF_A_TAP * gy_flat.shape[1] + gx_flat.shape[1]))
+    gy_flat, gx_flat = _flat(gy), _flat(gx)
+    grain = grain_of(_NUMBERS_OF_A_TAP * gy_flat.shape[1] + gx_flat.shape[1])
+    share(_pool_scatter_shared, gy_flat, _flat(indices), gx_flat, count=len(gy_flat), grain=grain)
     return gx
 
 
@@ -68,13 +62,9 @@ def avg_pool(x: Array, geometry: PoolGeometry, count_include_pad: bool, divisor_
     if not _serves_sums(geometry):
         return numpy_pool.avg_pool(x, geometry, count_include_pad, divisor_override)
     y = np.empty((*x.shape[:2], *geometry.out_size), x.dtype)
-    x_images, y_images = _images(x), _images(y)
-    divisors, steps = _divisors(geometry, count_include_pad, divisor_override, x.dtype), _steps(geometry)
-
-    def work(start: int, stop: int) -> None:
-        _avg_pool(x_images[start:stop], divisors, *steps, y_images[start:stop])
-
-    each_part(len(x_images), work, grain=grain_of(_numbers_of_sums(geometry)))
+    divisors, images = _divisors(geometry, count_include_pad, divisor_override, x.dtype), _images(x)
+    arguments = (images, divisors, *_steps(geometry), _images(y))
+    share(_avg_pool_shared, *arguments, count=len(images), grain=grain_of(_numbers_of_sums(geometry)))
     return y
 
 
@@ -83,18 +73,15 @@ def avg_pool_input_grad(gy: Array, geometry: PoolGeometry, count_include_pad: bo
     if not _serves_sums(geometry):
         return numpy_pool.avg_pool_input_grad(gy, geometry, count_include_pad, divisor_override)
     gx = np.empty((*gy.shape[:2], *geometry.in_size), gy.dtype)
-    gy_images, gx_images = _images(gy), _images(gx)
-    divisors, steps = _divisors(geometry, count_include_pad, divisor_override, gy.dtype), _steps(geometry)
-
-    def work(start: int, stop: int) -> None:
-        _avg_pool_input_grad(gy_images[start:stop], divisors, *steps, gx_images[start:stop])
-
-    each_part(len(gy_images), work, grain=grain_of(_numbers_of_sums(geometry)))
+    divisors, images = _divisors(geometry, count_include_pad, divisor_override, gy.dtype), _images(gy)
+    arguments = (images, divisors, *_steps(geometry), _images(gx))
+    share(_avg_pool_input_grad_shared, *arguments, count=len(images), grain=grain_of(_numbers_of_sums(geometry)))
     return gx
 
 
 @compiled
-def _max_pool(x, taps, y, indices):  # type: ignore[no-untyped-def]
+def _max_pool(x, taps, y, indices, slot, start, stop):  # type: ignore[no-untyped-def]
+    x, y, indices = x[start:stop], y[start:stop], indices[start:stop]
     for plane in range(x.shape[0]):
         nan = False
         for output in range(taps.shape[0]):
@@ -126,7 +113,8 @@ def _name_first_nan(x, taps, y, indices):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _pool_scatter(gy, indices, gx):  # type: ignore[no-untyped-def]
+def _pool_scatter(gy, indices, gx, slot, start, stop):  # type: ignore[no-untyped-def]
+    gy, indices, gx = gy[start:stop], indices[start:stop], gx[start:stop]
     for plane in range(gy.shape[0]):
         gx[plane, :] = 0
         for i in range(gy.shape[1]):
@@ -141,7 +129,8 @@ def _pool_gather(x, indices, y):  # type: ignore[no-untyped-def]
 
 
 @compiled(fastmath={"contract"})
-def _avg_pool(x, divisors, taps_h, taps_w, stride_h, stride_w, top, left, y):  # type: ignore[no-untyped-def]
+def _avg_pool(x, divisors, taps_h, taps_w, stride_h, stride_w, top, left, y, slot, start, stop):  # type: ignore[no-untyped-def]
+    x, y = x[start:stop], y[start:stop]
     _, height, width = x.shape
     planes, out_h, out_w = y.shape
     rows = np.empty(width, x.dtype)
@@ -161,7 +150,8 @@ def _avg_pool(x, divisors, taps_h, taps_w, stride_h, stride_w, top, left, y):  #
 
 
 @compiled(fastmath={"contract"})
-def _avg_pool_input_grad(gy, divisors, taps_h, taps_w, stride_h, stride_w, top, left, gx):  # type: ignore[no-untyped-def]
+def _avg_pool_input_grad(gy, divisors, taps_h, taps_w, stride_h, stride_w, top, left, gx, slot, start, stop):  # type: ignore[no-untyped-def]
+    gy, gx = gy[start:stop], gx[start:stop]
     _, height, width = gx.shape
     planes, out_h, out_w = gy.shape
     spread = np.empty(width, gx.dtype)
@@ -178,6 +168,32 @@ def _avg_pool_input_grad(gy, divisors, taps_h, taps_w, stride_h, stride_w, top, 
             for row in range(max(0, start), min(height, start + taps_h)):
                 for j in range(width):
                     gx[plane, row, j] += spread[j]
+
+
+_max_pool_task = task(_max_pool)
+_pool_scatter_task = task(_pool_scatter)
+_avg_pool_task = task(_avg_pool)
+_avg_pool_input_grad_task = task(_avg_pool_input_grad)
+
+
+@compiled
+def _max_pool_shared(work, *arguments):  # type: ignore[no-untyped-def]
+    hand_out(_max_pool_task(arguments), address_of(arguments), work)
+
+
+@compiled
+def _pool_scatter_shared(work, *arguments):  # type: ignore[no-untyped-def]
+    hand_out(_pool_scatter_task(arguments), address_of(arguments), work)
+
+
+@compiled
+def _avg_pool_shared(work, *arguments):  # type: ignore[no-untyped-def]
+    hand_out(_avg_pool_task(arguments), address_of(arguments), work)
+
+
+@compiled
+def _avg_pool_input_grad_shared(work, *arguments):  # type: ignore[no-untyped-def]
+    hand_out(_avg_pool_input_grad_task(arguments), address_of(arguments), work)
 
 
 def _divisors(geometry: PoolGeometry, count_include_pad: bool, divisor_override: int | None, dtype: np.dtype) -> Array:

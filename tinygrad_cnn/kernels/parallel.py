@@ -41,7 +41,7 @@ Work = Callable[[int, int], object]
 NUMBERS_OF_A_GRAIN = 1 << 18
 """How many numbers, read or written once, take about as long as it takes to wake a thread: on one core, some 7 each ns."""
 
-_PARTS_OF_A_THREAD = 4
+PARTS_OF_A_THREAD = 4
 """How finely work is cut: taking another part costs some 3 us, much less than waking a thread."""
 
 _VARIABLE = "TINYGRAD_CNN_NUM_THREADS"
@@ -71,15 +71,31 @@ def each_part(count: int, work: Work, *, grain: int = 1, products: bool = False)
     """
     if count <= 0:
         return
-    threads = min(_threads, count // max(1, grain))
-    if threads < 2 or not _pool.lock.acquire(blocking=False):
+    threads = reserve_threads(count, grain)
+    if threads < 2:
         work(0, count)
         return
     try:
-        is_sure = _silence_blas()
-        _pool.run(work, count, threads if is_sure or not products else 1)
+        _pool.run(work, count, 1 if products and not _silence_blas() else threads)
     finally:
-        _pool.lock.release()
+        release_threads()
+
+
+def reserve_threads(count: int, grain: int) -> int:
+    """Say how many threads a kernel gets for so many items: one, its own, or more, to be given back by `release_threads`.
+
+    It gets one if more are not worth their while, or if another kernel has them.
+    """
+    threads = min(_threads, count // max(1, grain))
+    if threads < 2 or not _pool.lock.acquire(blocking=False):
+        return 1
+    _silence_blas()
+    return threads
+
+
+def release_threads() -> None:
+    """Give back what `reserve_threads` has given, if it was more than one."""
+    _pool.lock.release()
 
 
 def grain_of(numbers: int) -> int:
@@ -233,7 +249,7 @@ class _Pool:
             return
         while len(self._workers) < threads - 1:
             self._workers.append(_Worker())
-        job = _Job(work, _edges(count, min(count, threads * _PARTS_OF_A_THREAD)))
+        job = _Job(work, _edges(count, min(count, threads * PARTS_OF_A_THREAD)))
         try:
             for worker in self._workers[: threads - 1]:
                 worker.offer(job)
