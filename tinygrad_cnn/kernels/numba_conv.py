@@ -17,15 +17,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinygrad_cnn.kernels import conv_planes, numpy_conv
+from tinygrad_cnn.kernels import conv_planes, numpy_conv, parallel
 from tinygrad_cnn.kernels.arrays import Array
 from tinygrad_cnn.kernels.conv_planes import Blocks, Indices, PlaneProduct, numbers_multiplied
 from tinygrad_cnn.kernels.geometry import ConvGeometry
+from tinygrad_cnn.kernels.numba_crew import grain_of, rooms, share
 from tinygrad_cnn.kernels.numba_planes import arrange_weights, correlate_planes, multiply_planes
 from tinygrad_cnn.kernels.numba_simd import ACCUMULATORS, VECTOR_BYTES, Tile, tile
 from tinygrad_cnn.kernels.numpy_conv import is_one_product
-from tinygrad_cnn.kernels.parallel import each_part, grain_of
-from tinygrad_cnn.kernels.scratch import borrow
 
 _FEWEST_LANES = 4
 
@@ -66,12 +65,10 @@ def conv_weight_grad(x: Array, gy: Array, geometry: ConvGeometry) -> Array:
     most_channels = int(((parts[:, 1] - parts[:, 0]) * (parts[:, 3] - parts[:, 2])).max())
     size = planes.row_bytes(1) // geometry.in_channels * most_channels * shared.plane_rows * shared.images
     shape = _correlation_tile(planes, lanes)
-
-    def work(start: int, stop: int) -> None:
-        room = borrow("planes", (size,), x.dtype)
-        correlate_planes(x, gy, gweight, parts[start:stop], *plan, room, *_lists(shared, planes, lanes), shape)
-
-    each_part(len(parts), work, grain=_grain(planes, geometry.batch, len(parts)))
+    room = rooms("planes", size, x.dtype)
+    arguments = (x, gy, gweight, parts, *plan, room, *_lists(shared, planes, lanes), shape)
+    grain = _grain(planes, geometry.batch, len(parts))
+    share(correlate_planes, *arguments, count=len(parts), grain=grain, slots=len(room))
     return (gweight[0] if sums == 1 else gweight.sum(axis=0)).reshape(geometry.weight_shape)
 
 
@@ -159,17 +156,14 @@ def _multiply(x: Array, weight: Array, bias: Array | None, y: Array, planes: Pla
     batch = len(x)
     shape = _product_tile(planes, batch, x.itemsize)
     shared = conv_planes.blocks(planes, batch, x.itemsize)
-    offsets, table, *rest = _plan(shared, planes)
+    plan = _plan(shared, planes)
     weights, begin = _arranged(weight, bias, len(shape[0]))
     by_group = y.reshape(batch, planes.groups, planes.results, planes.rows.size, planes.columns.size)
     size = planes.row_bytes(1) * shared.plane_rows * shared.images
-
-    def work(start: int, stop: int) -> None:
-        room = borrow("planes", (size,), x.dtype)
-        lists = _lists(shared, planes, len(shape[2]))
-        multiply_planes(x, by_group, weights, begin, offsets, table[start:stop], *rest, room, *lists, shape)
-
-    each_part(len(table), work, grain=_grain(planes, batch, len(table)))
+    room = rooms("planes", size, x.dtype)
+    arguments = (x, by_group, weights, begin, *plan, room, *_lists(shared, planes, len(shape[2])), shape)
+    grain = _grain(planes, batch, len(shared.table))
+    share(multiply_planes, *arguments, count=len(shared.table), grain=grain, slots=len(room))
 
 
 def _arranged(weight: Array, bias: Array | None, rows: int) -> tuple[Array, Array]:
@@ -196,11 +190,8 @@ def arrange(weight: Array, arranged: Array) -> None:
     )
     if steps[2] == run:
         sources, run = 1, sources * run
-
-    def work(start: int, stop: int) -> None:
-        arrange_weights(flat, steps, run, results, sources, start, stop, arranged)
-
-    each_part(len(arranged), work, grain=grain_of(2 * arranged[0].size))
+    grain = grain_of(2 * arranged[0].size)
+    share(arrange_weights, flat, steps, run, results, sources, arranged, count=len(arranged), grain=grain)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -213,7 +204,7 @@ def _plan(shared: Blocks, planes: PlaneProduct) -> tuple[Indices, Indices, int, 
 def _lists(shared: Blocks, planes: PlaneProduct, lanes: int) -> tuple[Indices, Indices]:
     """Room for where the vectors of a block begin, and for those that a last tile has too many."""
     most = shared.images * -(-shared.plane_rows * planes.columns.size // lanes) + _MOST_VECTORS
-    return borrow("sources", (most,), np.int64), borrow("targets", (most,), np.int64)
+    return rooms("sources", most, np.int64), rooms("targets", most, np.int64)
 
 
 @functools.lru_cache(maxsize=512)
@@ -253,4 +244,4 @@ def _spread(part: Array, target: Array) -> None:
     def work(start: int, stop: int) -> None:
         target[start:stop] = part[start:stop]
 
-    each_part(len(part), work, grain=grain_of(2 * part[0].size))
+    parallel.each_part(len(part), work, grain=parallel.grain_of(2 * part[0].size))

@@ -36,20 +36,23 @@ from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
+import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from tinygrad_cnn.kernels import parallel
+from tinygrad_cnn.kernels.arrays import Array
 from tinygrad_cnn.kernels.numba_compile import compiled
 from tinygrad_cnn.kernels.parallel import PARTS_OF_A_THREAD, release_threads, reserve_threads
+from tinygrad_cnn.kernels.scratch import borrow
 
-_PATIENCE = 4000
-"""How often a thread looks for work before it sleeps: about 0.2 ms, longer than most Python between two kernels."""
+_PATIENCE = 30_000
+"""How often a thread looks for work before it sleeps: for half a ms, longer than most Python between two kernels."""
 
-_LINE = 8
-"""Numbers of a line of the cache. What two threads write to must not share one."""
+_LINE_BYTES, _LINE = 64, 8
+"""Bytes, and numbers of the board, of a line of the cache. What two threads write to must not share one."""
 
 _OPEN, _NEXT, _ACTIVE, _TASK, _ARGUMENTS, _COUNT, _PARTS, _SLOTS = (k * _LINE for k in range(8))
 
@@ -241,7 +244,13 @@ class _Crew:
                 helper.wake()
 
 
-def share(loops: Callable[..., None], *arguments: Any, count: int, grain: int = 1) -> None:
+def rooms(role: str, size: int, dtype: npt.DTypeLike) -> Array:
+    """Borrow scratch memory for so many numbers for each thread: (threads, at least size), each row on lines of its own."""
+    in_a_line = _LINE_BYTES // np.dtype(dtype).itemsize
+    return borrow(role, (parallel.get_num_threads(), -(-size // in_a_line) * in_a_line), dtype)
+
+
+def share(loops: Callable[..., None], *arguments: Any, count: int, grain: int = 1, slots: int | None = None) -> None:
     """Call `loops((count, parts, board), *arguments)`, which hands the items of range(count) out to all threads.
 
     Parameters
@@ -253,14 +262,17 @@ def share(loops: Callable[..., None], *arguments: Any, count: int, grain: int = 
         How many items there are. Nothing is called for 0.
     grain : int
         The fewest items that are worth a thread: see `grain_of`.
+    slots : int, optional
+        For how many threads there are `rooms`, if the kernel needs any.
     """
     if count <= 0:
         return
-    threads = reserve_threads(count, grain)
-    if threads < 2:
+    reserved = reserve_threads(count, grain)
+    if reserved < 2:
         loops((count, 1, _crew.board), *arguments)
         return
     try:
+        threads = min(reserved, slots or reserved)
         _crew.call(threads)
         loops((count, min(count, threads * PARTS_OF_A_THREAD), _crew.board), *arguments)
     finally:

@@ -6,6 +6,7 @@ What planes are is told in `conv_planes`. All arrays are flat or contiguous, and
 from __future__ import annotations
 
 from tinygrad_cnn.kernels.numba_compile import compiled
+from tinygrad_cnn.kernels.numba_crew import address_of, hand_out, task
 from tinygrad_cnn.kernels.numba_simd import (
     VECTOR_BYTES,
     collect_eights,
@@ -132,7 +133,7 @@ def list_vectors(images, positions, lanes, image_step, y_image_step, sources, ta
 
 
 @compiled
-def arrange_weights(flat, steps, run, results, sources, first, stop, arranged):  # type: ignore[no-untyped-def]
+def _arrange_weights(flat, steps, run, results, sources, arranged, slot, start, stop):  # type: ignore[no-untyped-def]
     """Put the weights of a tile's rows side by side: (g * tiles, sources * run, tile rows), 0 beyond the last row.
 
     flat : all weights; those of group g, row o and source c are the run at g * steps[0] + o * steps[1] + c * steps[2]
@@ -140,7 +141,7 @@ def arrange_weights(flat, steps, run, results, sources, first, stop, arranged): 
     """
     rows = arranged.shape[2]
     tiles = -(-results // rows)
-    for part in range(first, stop):
+    for part in range(start, stop):
         g, tile = divmod(part, tiles)
         target = arranged[part].reshape(-1)
         kept = min(rows, results - tile * rows)
@@ -161,21 +162,23 @@ def arrange_weights(flat, steps, run, results, sources, first, stop, arranged): 
 
 
 @compiled
-def multiply_planes(  # type: ignore[no-untyped-def]
-    x, y, weights, begin, offsets, table, plane_rows, steps, rows_from, columns_from, planes, sources, targets, tile
-):
+def _multiply_planes(  # type: ignore[no-untyped-def]
+    x, y, weights, begin, offsets, table, plane_rows, steps, rows_from, columns_from, rooms, all_sources, all_targets, tile,
+    slot, start, stop,
+):  # fmt: skip
     """Compute all channels of y (n, g, results, oh, ow) on some blocks: see `conv_planes`.
 
-    weights : as `arrange_weights` makes them; begin : (g * tiles, tile rows), what the sums begin with
-    table : the blocks; planes, sources, targets : room for those of one block
+    weights : as `_arrange_weights` makes them; begin : (g * tiles, tile rows), what the sums begin with
+    table : the blocks; rooms, all_sources, all_targets : for each thread, room for the planes and lists of one block
     """
+    planes, sources, targets = rooms[slot], all_sources[slot], all_targets[slot]
     _, groups, results, height, width = y.shape
     rows, vectors, lanes = len(tile[0]), len(tile[1]), len(tile[2])
     tiles = -(-results // rows)
     flat = y.reshape(-1)
     channels = x.shape[1]
     channel_size = len(columns_from) * len(rows_from) * plane_rows * width
-    for first_image, images, first_row, block_rows in table:
+    for first_image, images, first_row, block_rows in table[start:stop]:
         lay_out(
             x,
             first_image,
@@ -209,19 +212,21 @@ def multiply_planes(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def correlate_planes(  # type: ignore[no-untyped-def]
-    x, gy, gweight, parts, offsets, table, plane_rows, steps, rows_from, columns_from, planes, sources, targets, tile
-):
+def _correlate_planes(  # type: ignore[no-untyped-def]
+    x, gy, gweight, parts, offsets, table, plane_rows, steps, rows_from, columns_from, rooms, all_sources, all_targets, tile,
+    slot, start, stop,
+):  # fmt: skip
     """Add to gweight (sums, g, results, channels of a group, taps) what some parts of the work contribute.
 
     parts : rows of (first group, end, first channel in each, end, first block, end, which sum)
     """
+    planes, sources, targets = rooms[slot], all_sources[slot], all_targets[slot]
     _, groups, results, height, width = gy.shape
     rows, taps_at_once, lanes = len(tile[0]), len(tile[1]), len(tile[2])
     group_channels, taps = gweight.shape[3:]
     flat, flat_gy, step = gweight.reshape(-1), gy.reshape(-1), height * width
     channel_size = len(columns_from) * len(rows_from) * plane_rows * width
-    for first_group, end_group, first_channel, end_channel, first_block, end_block, which in parts:
+    for first_group, end_group, first_channel, end_channel, first_block, end_block, which in parts[start:stop]:
         channels = (first_group * group_channels + first_channel, (end_group - 1) * group_channels + end_channel)
         size = (channels[1] - channels[0]) * channel_size
         wanted = (end_channel - first_channel) * taps
@@ -268,3 +273,26 @@ def _whole_first(images, count, seen, sources, targets):  # type: ignore[no-unty
             whole += 1
     sources[whole:count], targets[whole:count] = last_sources, last_targets
     return whole, seen
+
+
+_arrange_weights_task = task(_arrange_weights)
+_multiply_planes_task = task(_multiply_planes)
+_correlate_planes_task = task(_correlate_planes)
+
+
+@compiled
+def arrange_weights(work, *arguments):  # type: ignore[no-untyped-def]
+    """Share the tiles among threads: see `_arrange_weights`."""
+    hand_out(_arrange_weights_task(arguments), address_of(arguments), work)
+
+
+@compiled
+def multiply_planes(work, *arguments):  # type: ignore[no-untyped-def]
+    """Share the blocks among threads: see `_multiply_planes`."""
+    hand_out(_multiply_planes_task(arguments), address_of(arguments), work)
+
+
+@compiled
+def correlate_planes(work, *arguments):  # type: ignore[no-untyped-def]
+    """Share the parts among threads: see `_correlate_planes`."""
+    hand_out(_correlate_planes_task(arguments), address_of(arguments), work)

@@ -38,10 +38,11 @@ import numpy as np
 from tinygrad_cnn.kernels.arrays import Array
 from tinygrad_cnn.kernels.geometry import ConvGeometry
 from tinygrad_cnn.kernels.numba_conv import arrange
+from tinygrad_cnn.kernels.numba_crew import grain_of, rooms, share
 from tinygrad_cnn.kernels.numba_simd import ACCUMULATORS, Tile, tile
 from tinygrad_cnn.kernels.numba_winograd_loops import (
     LANES,
-    convolve_block,
+    convolve_blocks,
     correlate_points,
     multiply_points,
     transform_arranged,
@@ -49,7 +50,6 @@ from tinygrad_cnn.kernels.numba_winograd_loops import (
     transform_channels_back,
     transform_to_kernels,
 )
-from tinygrad_cnn.kernels.parallel import each_part, grain_of
 from tinygrad_cnn.kernels.scratch import KEPT_BYTES, borrow
 
 _BLOCK_BYTES = 1 << 20
@@ -140,23 +140,20 @@ class Winograd:
         """M = U V at each point."""
         run = patches.shape[2]
         offsets = np.arange(patches.shape[1], dtype=np.int64) * run
-
-        def work(start: int, stop: int) -> None:
-            lists = _lists(run // LANES)
-            multiply_points(patches, weights, begin, points, start, stop, offsets, *lists, self.size, shape)
-
-        each_part(self.points, work, grain=grain_of(points.shape[1] * patches[0].size // 4))
+        lists = _lists(run // LANES)
+        arguments = (patches, weights, begin, points, offsets, *lists, self.size, shape)
+        grain = grain_of(points.shape[1] * patches[0].size // 4)
+        share(multiply_points, *arguments, count=self.points, grain=grain, slots=len(lists[0]))
 
     def _correlate_points(self, tiles: Array, patches: Array, total: Array) -> None:
         """Add the product of gradients (o, patches) and inputs (patches, c) at each point."""
         run = patches.shape[2]
         offsets = np.arange(patches.shape[1], dtype=np.int64) * run
         shape = tile(4, 6, LANES) if ACCUMULATORS == 24 else tile(3, 3, LANES)
-
-        def work(start: int, stop: int) -> None:
-            correlate_points(tiles, patches, total, start, stop, offsets, *_lists(run // LANES), shape)
-
-        each_part(self.points, work, grain=grain_of(tiles.shape[1] * patches[0].size // 4))
+        lists = _lists(run // LANES)
+        grain = grain_of(tiles.shape[1] * patches[0].size // 4)
+        arguments = (tiles, patches, total, offsets, *lists, shape)
+        share(correlate_points, *arguments, count=self.points, grain=grain, slots=len(lists[0]))
 
     def _convolve_by_block(self, x: Array, weight: Array, bias: Array | None, y: Array, padding: tuple[int, int]) -> None:
         (batch, channels), results, rows = x.shape[:2], y.shape[1], self._rows(y.shape[2:])
@@ -169,19 +166,14 @@ class Winograd:
         offsets = np.arange(channels, dtype=np.int64) * run
         count = -(-batch // images)
 
-        def work(start: int, stop: int) -> None:
-            patches = borrow("patches", (self.points * channels * run,), x.dtype)
-            points = borrow("points", (self.points * results * run,), x.dtype)
-            room = borrow("rows", (self._room_for_rows(rows, images),), x.dtype)
-            lists = _lists(vectors)
-            for block in range(start, stop):
-                first, end = batch * block // count, batch * (block + 1) // count
-                convolve_block(
-                    x, y, weights, begin, first, end - first, rows, padding, offsets, run, patches, points, room, *lists,
-                    self.size, shape,
-                )  # fmt: skip
-
-        each_part(count, work, grain=grain_of(self.points * run * channels * results // 4))
+        patches = rooms("patches", self.points * channels * run, x.dtype)
+        points = rooms("points", self.points * results * run, x.dtype)
+        room = rooms("rows", self._room_for_rows(rows, images), x.dtype)
+        arguments = (
+            x, y, weights, begin, count, rows, padding, offsets, run, patches, points, room, *_lists(vectors), self.size, shape
+        )  # fmt: skip
+        grain = grain_of(self.points * run * channels * results // 4)
+        share(convolve_blocks, *arguments, count=count, grain=grain, slots=len(room))
 
     # Transforms -------------------------------------------------------------------------------------------------------
 
@@ -210,22 +202,18 @@ class Winograd:
         batch, channels = x.shape[:2]
         result = borrow(role, (self.points, channels, _run(rows, batch)), x.dtype)
         images = self._images_at_once(batch, rows)
-
-        def work(start: int, stop: int) -> None:
-            room = borrow("rows", (self._room_for_rows(rows, images),), x.dtype)
-            transform_channels(x, start, stop, images, rows, padding, is_input, result, room, self.size)
-
-        each_part(channels, work, grain=grain_of(4 * self.points * result.shape[2]))
+        room = rooms("rows", self._room_for_rows(rows, images), x.dtype)
+        arguments = (x, images, rows, padding, is_input, result, room, self.size)
+        grain = grain_of(4 * self.points * result.shape[2])
+        share(transform_channels, *arguments, count=channels, grain=grain, slots=len(room))
         return result
 
     def _transform_back(self, points: Array, y: Array, rows: Rows) -> None:
         images = self._images_at_once(len(y), rows)
-
-        def work(start: int, stop: int) -> None:
-            room = borrow("rows", (self._room_for_rows(rows, images),), y.dtype)
-            transform_channels_back(points, start, stop, images, y, rows, room, self.size)
-
-        each_part(y.shape[1], work, grain=grain_of(4 * self.points * points.shape[2]))
+        room = rooms("rows", self._room_for_rows(rows, images), y.dtype)
+        arguments = (points, images, y, rows, room, self.size)
+        grain = grain_of(4 * self.points * points.shape[2])
+        share(transform_channels_back, *arguments, count=y.shape[1], grain=grain, slots=len(room))
 
     def _weights_at_points(self, weight: Array, height: int) -> Array:
         """U, arranged for `multiply_add`: (points, tiles, channels, tile rows)."""
@@ -235,23 +223,19 @@ class Winograd:
         arranged = borrow("arranged", (tiles, channels * 9, height), weight.dtype)
         arrange((weight[..., ::-1, ::-1] if is_turned else weight)[None], arranged)
         weights = borrow("weights", (self.points, tiles, channels, height), weight.dtype)
-
-        def work(start: int, stop: int) -> None:
-            room = borrow("kernels", (self._kernel_room(channels * height),), weight.dtype)
-            transform_arranged(arranged, start, stop, is_turned, weights, room, self.size)
-
-        each_part(tiles, work, grain=grain_of(2 * self.points * channels * height))
+        room = rooms("kernels", self._kernel_room(channels * height), weight.dtype)
+        grain = grain_of(2 * self.points * channels * height)
+        share(
+            transform_arranged, arranged, is_turned, weights, room, self.size, count=tiles, grain=grain, slots=len(room)
+        )  # fmt: skip
         return weights
 
     def _weight_from_points(self, total: Array, geometry: ConvGeometry) -> Array:
         """G.T total G, for all pairs of channels: (o, c, 3, 3)."""
         gweight = np.empty(geometry.weight_shape, total.dtype)
-
-        def work(start: int, stop: int) -> None:
-            room = borrow("kernels", (self._kernel_room(total.shape[2]),), total.dtype)
-            transform_to_kernels(total, start, stop, gweight, room, self.size)
-
-        each_part(len(gweight), work, grain=grain_of(2 * self.points * total.shape[2]))
+        room = rooms("kernels", self._kernel_room(total.shape[2]), total.dtype)
+        grain = grain_of(2 * self.points * total.shape[2])
+        share(transform_to_kernels, total, gweight, room, self.size, count=len(gweight), grain=grain, slots=len(room))
         return gweight
 
     def _kernel_room(self, numbers: int) -> int:
@@ -284,7 +268,7 @@ def _begin(bias: Array | None, weights: Array) -> Array:
 
 def _lists(vectors: int) -> tuple[Array, Array]:
     """Room for where vectors begin, and for those that a last tile has too many."""
-    return borrow("sources", (vectors + 8,), np.int64), borrow("targets", (vectors + 8,), np.int64)
+    return rooms("sources", vectors + 8, np.int64), rooms("targets", vectors + 8, np.int64)
 
 
 f2, f4 = Winograd(2), Winograd(4)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.kernels.numba_compile import compiled
+from tinygrad_cnn.kernels.numba_crew import address_of, hand_out, task
 from tinygrad_cnn.kernels.numba_simd import (
     VECTOR_BYTES,
     collect_fours,
@@ -141,8 +142,9 @@ def _collect(source, source_at, step, target, target_at, count, m):  # type: ign
 
 
 @compiled
-def transform_arranged(arranged, start, stop, is_turned, weights, room, m):  # type: ignore[no-untyped-def]
+def _transform_arranged(arranged, is_turned, weights, rooms, m, slot, start, stop):  # type: ignore[no-untyped-def]
     """U = G g G.T for some tiles of channels; all channels and rows of a tile are one run."""
+    room = rooms[slot]
     _, _, channels, height = weights.shape
     size = channels * height
     run = -(-size // LANES) * LANES + LANES
@@ -178,8 +180,9 @@ def _kernels_at_points(room, run, size, m):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def transform_to_kernels(total, start, stop, gweight, room, m):  # type: ignore[no-untyped-def]
+def _transform_to_kernels(total, gweight, rooms, m, slot, start, stop):  # type: ignore[no-untyped-def]
     """G.T total G for some output channels: (n * n, o, c) to (o, c, 3, 3)."""
+    room = rooms[slot]
     n = m + 2
     _, results, channels = total.shape
     run = -(-channels // LANES) * LANES + LANES
@@ -210,8 +213,9 @@ def transform_to_kernels(total, start, stop, gweight, room, m):  # type: ignore[
 
 
 @compiled
-def transform_channels(x, start, stop, images, rows, padding, is_input, result, room, m):  # type: ignore[no-untyped-def]
+def _transform_channels(x, images, rows, padding, is_input, result, rooms, m, slot, start, stop):  # type: ignore[no-untyped-def]
     """Transform some channels of all images, so many images at once: (points, channels, run)."""
+    room = rooms[slot]
     _, channels, run = result.shape
     flat = result.reshape(-1)
     for c in range(start, stop):
@@ -282,8 +286,9 @@ def _pad(flat, source, height, width, target, place, tall, pitch, padding):  # t
 
 
 @compiled
-def transform_channels_back(points, start, stop, images, y, rows, room, m):  # type: ignore[no-untyped-def]
+def _transform_channels_back(points, images, y, rows, rooms, m, slot, start, stop):  # type: ignore[no-untyped-def]
     """Transform some channels of the output back, so many images at once."""
+    room = rooms[slot]
     _, results, run = points.shape
     flat = points.reshape(-1)
     for o in range(start, stop):
@@ -350,10 +355,11 @@ def _multiply_point(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def multiply_points(  # type: ignore[no-untyped-def]
-    patches, weights, begin, points, start, stop, offsets, sources, targets, m, tile
+def _multiply_points(  # type: ignore[no-untyped-def]
+    patches, weights, begin, points, offsets, all_sources, all_targets, m, tile, slot, start, stop
 ):
     """M = U V at some points: patches (points, c, run), weights (points, tiles, c, tile rows), points (points, o, run)."""
+    sources, targets = all_sources[slot], all_targets[slot]
     _, channels, run = patches.shape
     results = points.shape[1]
     count = _list_run(run // LANES - 1, len(tile[1]), sources, targets)
@@ -365,8 +371,11 @@ def multiply_points(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def correlate_points(tiles, patches, total, start, stop, offsets, sources, targets, tile):  # type: ignore[no-untyped-def]
+def _correlate_points(  # type: ignore[no-untyped-def]
+    tiles, patches, total, offsets, all_sources, all_targets, tile, slot, start, stop
+):
     """Add to total (points, o, c), at some points, the sums over tiles (points, o, run) times patches (points, c, run)."""
+    sources, targets = all_sources[slot], all_targets[slot]
     _, results, run = tiles.shape
     channels = patches.shape[1]
     height, width = len(tile[0]), len(tile[1])
@@ -383,7 +392,21 @@ def correlate_points(tiles, patches, total, start, stop, offsets, sources, targe
 
 
 @compiled
-def convolve_block(  # type: ignore[no-untyped-def]
+def _convolve_blocks(  # type: ignore[no-untyped-def]
+    x, y, weights, begin, count, rows, padding, offsets, run, patches, points, rooms, sources, targets, m, tile,
+    slot, start, stop,
+):  # fmt: skip
+    """All channels of y on some of `count` blocks of images; the scratch memory has a row for each thread."""
+    for block in range(start, stop):
+        first, end = len(x) * block // count, len(x) * (block + 1) // count
+        _convolve_block(
+            x, y, weights, begin, first, end - first, rows, padding, offsets, run, patches[slot], points[slot], rooms[slot],
+            sources[slot], targets[slot], m, tile,
+        )  # fmt: skip
+
+
+@compiled
+def _convolve_block(  # type: ignore[no-untyped-def]
     x, y, weights, begin, first, images, rows, padding, offsets, run, patches, points, room, sources, targets, m, tile
 ):
     """All channels of y on some images: transform, multiply point by point, transform back."""
@@ -397,3 +420,57 @@ def convolve_block(  # type: ignore[no-untyped-def]
         )
     for o in range(results):
         _transform_back(points, o * run, results * run, y, o, first, images, rows, room, m)
+
+
+# Shared among threads -------------------------------------------------------------------------------------------------
+
+
+_transform_arranged_task = task(_transform_arranged)
+_transform_to_kernels_task = task(_transform_to_kernels)
+_transform_channels_task = task(_transform_channels)
+_transform_channels_back_task = task(_transform_channels_back)
+_multiply_points_task = task(_multiply_points)
+_correlate_points_task = task(_correlate_points)
+_convolve_blocks_task = task(_convolve_blocks)
+
+
+@compiled
+def transform_arranged(work, *arguments):  # type: ignore[no-untyped-def]
+    """Share the tiles among threads: see `_transform_arranged`."""
+    hand_out(_transform_arranged_task(arguments), address_of(arguments), work)
+
+
+@compiled
+def transform_to_kernels(work, *arguments):  # type: ignore[no-untyped-def]
+    """Share the output channels among threads: see `_transform_to_kernels`."""
+    hand_out(_transform_to_kernels_task(arguments), address_of(arguments), work)
+
+
+@compiled
+def transform_channels(work, *arguments):  # type: ignore[no-untyped-def]
+    """Share the channels among threads: see `_transform_channels`."""
+    hand_out(_transform_channels_task(arguments), address_of(arguments), work)
+
+
+@compiled
+def transform_channels_back(work, *arguments):  # type: ignore[no-untyped-def]
+    """Share the channels among threads: see `_transform_channels_back`."""
+    hand_out(_transform_channels_back_task(arguments), address_of(arguments), work)
+
+
+@compiled
+def multiply_points(work, *arguments):  # type: ignore[no-untyped-def]
+    """Share the points among threads: see `_multiply_points`."""
+    hand_out(_multiply_points_task(arguments), address_of(arguments), work)
+
+
+@compiled
+def correlate_points(work, *arguments):  # type: ignore[no-untyped-def]
+    """Share the points among threads: see `_correlate_points`."""
+    hand_out(_correlate_points_task(arguments), address_of(arguments), work)
+
+
+@compiled
+def convolve_blocks(work, *arguments):  # type: ignore[no-untyped-def]
+    """Share the blocks among threads: see `_convolve_blocks`."""
+    hand_out(_convolve_blocks_task(arguments), address_of(arguments), work)
