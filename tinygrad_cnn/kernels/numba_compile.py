@@ -20,6 +20,7 @@ from typing import Any
 
 import numba
 from numba.core import event
+from numba.extending import intrinsic
 
 Loops = Callable[..., None]
 
@@ -43,6 +44,11 @@ def compiled(loops: Loops | None = None, *, fastmath: Collection[str] = ()) -> A
         return numba.njit(cache=True, **options)(loops)
     except RuntimeError:  # numba has found no place for its cache that it may write to
         return numba.njit(**options)(loops)
+
+
+def emitted(function: Callable[..., Any]) -> Any:
+    """Make a function that gives the code for its call, instead of being called. Numba passes the first argument."""
+    return intrinsic(function)
 
 
 class _Announcement(event.Listener):

@@ -27,6 +27,8 @@ waits until nobody is active. Both orders together leave no gap, as all this is 
 operations. A kernel must not raise: nobody would hear of it.
 """
 
+# mypy: disable-error-code="no-untyped-call"
+
 from __future__ import annotations
 
 import os
@@ -40,11 +42,10 @@ import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from tinygrad_cnn.kernels import parallel
 from tinygrad_cnn.kernels.arrays import Array
-from tinygrad_cnn.kernels.numba_compile import compiled
+from tinygrad_cnn.kernels.numba_compile import compiled, emitted
 from tinygrad_cnn.kernels.parallel import PARTS_OF_A_THREAD, release_threads, reserve_threads
 from tinygrad_cnn.kernels.scratch import borrow
 
@@ -75,7 +76,7 @@ def task(kernel: Any) -> Any:
 
         return types.intp(arguments), codegen
 
-    return intrinsic(address)
+    return emitted(address)
 
 
 def _caller_of(kernel, arguments, of_kernel, context, module):  # type: ignore[no-untyped-def]
@@ -92,7 +93,7 @@ def _caller_of(kernel, arguments, of_kernel, context, module):  # type: ignore[n
     return function
 
 
-@intrinsic
+@emitted
 def address_of(typing, arguments):  # type: ignore[no-untyped-def]
     """Where a tuple lies, as long as the function runs that asks."""
 
@@ -102,7 +103,7 @@ def address_of(typing, arguments):  # type: ignore[no-untyped-def]
     return types.intp(arguments), codegen
 
 
-@intrinsic
+@emitted
 def _call(typing, task, arguments, slot, start, stop):  # type: ignore[no-untyped-def]
     def codegen(context, builder, _, values):  # type: ignore[no-untyped-def]
         function = builder.inttoptr(values[0], _TASK_TYPE.as_pointer())
@@ -112,7 +113,7 @@ def _call(typing, task, arguments, slot, start, stop):  # type: ignore[no-untype
     return types.void(*(types.intp,) * 5), codegen
 
 
-@intrinsic
+@emitted
 def _add(typing, board, place, value):  # type: ignore[no-untyped-def]
     """Add to a number of the board; give what it was."""
 
@@ -122,7 +123,7 @@ def _add(typing, board, place, value):  # type: ignore[no-untyped-def]
     return types.intp(board, types.intp, types.intp), codegen
 
 
-@intrinsic
+@emitted
 def _read(typing, board, place):  # type: ignore[no-untyped-def]
     def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
         return builder.load_atomic(_at(context, builder, signature, values), "seq_cst", 8)
@@ -130,7 +131,7 @@ def _read(typing, board, place):  # type: ignore[no-untyped-def]
     return types.intp(board, types.intp), codegen
 
 
-@intrinsic
+@emitted
 def _write(typing, board, place, value):  # type: ignore[no-untyped-def]
     def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
         builder.store_atomic(values[2], _at(context, builder, signature, values), "seq_cst", 8)
@@ -145,7 +146,7 @@ def _at(context, builder, signature, values):  # type: ignore[no-untyped-def]
     return builder.gep(array.data, [values[1]])
 
 
-@intrinsic
+@emitted
 def _pause(typing):  # type: ignore[no-untyped-def]
     """Tell the processor that this loop waits: it then leaves the line of the cache to who writes it."""
 

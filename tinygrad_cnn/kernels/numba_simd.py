@@ -30,7 +30,8 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+
+from tinygrad_cnn.kernels.numba_compile import emitted
 
 Tile = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
@@ -49,17 +50,12 @@ ACCUMULATORS = 24 if VECTOR_BYTES != 32 else 12
 """How many vectors of sums a tile may have: of 32 registers (AVX: 16) a few are for what is multiplied."""
 
 
-def _emitted(function: Callable[..., Any]) -> Any:
-    """Make a function that gives the code for its call, instead of being called. Numba passes the first argument."""
-    return intrinsic(function)
-
-
 def tile(rows: int, columns: int, lanes: int) -> Tile:
     """Write a tile's shape in the form of a type: rows x columns vectors of so many lanes."""
     return (0,) * rows, (0,) * columns, (0,) * lanes
 
 
-@_emitted
+@emitted
 def multiply_add(  # type: ignore[no-untyped-def]
     typing, planes, base, offsets, weights, first, y, y_base, row_step, rows, sources, targets, vector, tile
 ):
@@ -101,7 +97,7 @@ def multiply_add(  # type: ignore[no-untyped-def]
     return types.void(*arguments), codegen
 
 
-@_emitted
+@emitted
 def correlate(  # type: ignore[no-untyped-def]
     typing,
     planes,
@@ -172,7 +168,7 @@ def correlate(  # type: ignore[no-untyped-def]
 def _copier(step: int) -> Any:
     """Make a loop that copies every so-manieth number: for runs so short that a call of memcpy would take longer."""
 
-    @_emitted
+    @emitted
     def copy(typing, source, source_at, target, target_at, count):  # type: ignore[no-untyped-def]
         def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
             lanes = VECTOR_BYTES * 8 // source.dtype.bitwidth
@@ -210,7 +206,7 @@ def linear(matrix: Sequence[Sequence[float]]) -> Any:
     count, and what is written there is overwritten by the next time.
     """
 
-    @_emitted
+    @emitted
     def multiply(  # type: ignore[no-untyped-def]
         typing, source, source_base, source_at, target, target_base, target_at, count, times, source_step, target_step
     ):
@@ -248,7 +244,7 @@ def linear(matrix: Sequence[Sequence[float]]) -> Any:
 def _dealer(runs: int) -> Any:
     """Make a loop that deals numbers out to two or four runs, `step` apart; whole vectors, as `linear` does."""
 
-    @_emitted
+    @emitted
     def deal(typing, source, source_at, target, target_at, step, count):  # type: ignore[no-untyped-def]
         def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
             lanes = VECTOR_BYTES * 8 // source.dtype.bitwidth
@@ -273,7 +269,7 @@ def _dealer(runs: int) -> Any:
 def _collector(runs: int) -> Any:
     """Make a loop that takes a number from each of two, four or eight runs in turn: the inverse of dealing out."""
 
-    @_emitted
+    @emitted
     def collect(typing, source, source_at, step, target, target_at, count):  # type: ignore[no-untyped-def]
         def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
             lanes = VECTOR_BYTES * 8 // source.dtype.bitwidth
