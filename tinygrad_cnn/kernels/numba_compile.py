@@ -1,9 +1,8 @@
 """How the compiled kernels are compiled: for one core, without Python's lock, once, and kept on disk.
 
-For one core, though numba could spread a loop over all of them: `parallel` does that, with threads that sleep while there is
-nothing to do. Numba's wait for their next loop by spinning, as do those of BLAS for their next product, and between two of
-these kernels there is usually a product: on two cores a training step took 16 to 25 ms with OpenMP, 9.2 ms with one thread,
-and 10.5 ms in NumPy.
+For one core, though numba could spread a loop over all of them: `numba_crew` does that. Numba's own threads (OpenMP's) spin for
+some milliseconds when there is nothing to do, as do those of BLAS after a product, and each then takes the cores from the
+other: on two cores a training step took 16 to 25 ms with OpenMP, and 9.2 ms with one thread.
 
 Compiling takes about half a second for each kernel and dtype, so the result is kept where numba keeps such things: in the
 directory that the environment variable NUMBA_CACHE_DIR names, beside the source, or, where an installation cannot be written

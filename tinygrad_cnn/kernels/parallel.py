@@ -9,7 +9,8 @@ Why not the threads of OpenMP, or of BLAS. Both wait for their next task by spin
 supercomputer's cores have nothing else to do. Between two compiled loops there is usually a matrix product, and then two sets
 of threads take the cores from each other: a training step of LeNet-5 took 9 ms on one core, and 16 to 25 ms on two with
 OpenMP. These threads sleep. Waking one and hearing back from it takes 10 to 60 us (the most in a virtual machine, whose
-sleeping core must be woken as well), which is why small work stays where it is (`grain`).
+sleeping core must be woken as well), which is why small work stays where it is (`grain`). Compiled kernels, of which a step has
+hundreds, are shared by `numba_crew` in a quicker way.
 
 For the same reason BLAS gets one thread as soon as these threads have work, in the whole process and for good: its own
 would wait for more, spinning, for some 25 ms after each product, on the cores that the next kernel needs (a convolution then
