@@ -1,9 +1,10 @@
 """Convolution and its two gradients over both cores, without columns: `conv_planes` says how, `numba_planes` does it.
 
 Here the work is divided. Blocks of images, or of rows of one, are independent in the convolution and in the input's
-gradient, so cores take one after the other. The weight's gradient sums over all images: its cores divide the input channels
-among them, of whose taps each writes the gradient; where there are too few channels for that, the images, in a fixed number
-of sums that are added up at the end. Results are the same to the last bit for any number of threads.
+gradient, so cores take one after the other. The weight's gradient sums over all images: its cores divide the images among them,
+in a fixed number of sums that are added up at the end; or, where the sums would be too large, the input channels, of whose taps
+each writes the gradient, though each then has to read the whole gradient of the output. Results are the same to the last bit
+for any number of threads.
 
 What has so few output positions that no vector fits, such as maps of 1 x 1 or 1 x 3, is NumPy's, and so is what is one
 matrix product as it stands.
@@ -34,8 +35,8 @@ _HEIGHTS = (1, 4, 6, 8)
 _MOST_VECTORS = 8
 
 _SUMS_WANTED = 8
-_SUMS_BYTES = 1 << 20
-"""Up to so many sums of a weight's gradient, and bytes in all, are taken side by side where channels are too few to share."""
+_SUMS_BYTES = 2 << 20
+"""Up to so many sums of a weight's gradient, and bytes in all, are taken side by side."""
 
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -212,16 +213,16 @@ def _parts(planes: PlaneProduct, batch: int, itemsize: int) -> tuple[Indices, Bl
     """Cut the weight's gradient into parts for cores: see `correlate_planes`. Also give the blocks and the number of sums."""
     wanted = _SUMS_WANTED
     groups, sources = -(-planes.groups // wanted), -(-planes.sources // wanted)
+    taps = planes.sources * len(planes.rows.taps) * len(planes.columns.taps)
+    room = _SUMS_BYTES // (itemsize * planes.groups * planes.results * taps)
     if planes.groups >= wanted:
         shared = conv_planes.blocks_to_sum(replace(planes, groups=groups), batch, itemsize)
         parts = [(*group, 0, planes.sources, 0, len(shared.table), 0) for group in conv_planes.even(planes.groups, groups)]
-    elif planes.groups == 1 and planes.sources >= wanted:
+    elif planes.groups == 1 and planes.sources >= wanted and room < wanted:
         shared = conv_planes.blocks_to_sum(replace(planes, sources=sources), batch, itemsize)
         parts = [(0, 1, *channel, 0, len(shared.table), 0) for channel in conv_planes.even(planes.sources, sources)]
     else:
         shared = conv_planes.blocks_to_sum(planes, batch, itemsize)
-        taps = planes.sources * len(planes.rows.taps) * len(planes.columns.taps)
-        room = _SUMS_BYTES // (itemsize * planes.groups * planes.results * taps)
         each = -(-len(shared.table) // max(1, min(wanted, room)))
         images = conv_planes.even(len(shared.table), each)
         parts = [(0, planes.groups, 0, planes.sources, *block, which) for which, block in enumerate(images)]
