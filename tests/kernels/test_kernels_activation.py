@@ -8,6 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
+from tinygrad_cnn import kernels
+
 from .kernel_cases import array, assert_close, dtypes, expect, laid_out, layouts, run, seeds, servers
 
 shapes = array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
@@ -30,6 +32,27 @@ def test_elementwise_kernels(shape, seed, dtype, layout):
     for name, y in outputs.items():
         for who in servers(name):
             assert_close(run(name, who, gy, y), expect(name, gy, y))
+
+
+@settings(max_examples=40, deadline=None)
+@given(shapes, seeds, dtypes, layouts)
+def test_add_into_a_new_array_and_into_either(shape, seed, dtype, layout):
+    rng = np.random.default_rng(seed)
+    a = array(rng, shape, dtype, layout)
+    b = array(rng, a.shape, dtype)
+    for add in kernels.implementations("add").values():
+        np.testing.assert_array_equal(add(a, b), a + b)
+        for place in (0, 1):
+            terms = (np.array(a), np.array(b))
+            assert add(*terms, out=terms[place]) is terms[place]
+            np.testing.assert_array_equal(terms[place], a + b)
+
+
+@pytest.mark.parametrize("add", kernels.implementations("add").values())
+def test_add_broadcasts_and_mixes_dtypes(add):
+    a, b = np.arange(6, dtype=np.float32).reshape(2, 3), np.arange(3, dtype=np.float64)
+    np.testing.assert_array_equal(add(a, b), [[0, 2, 4], [3, 5, 7]])
+    assert add(a, b).dtype == np.float64
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

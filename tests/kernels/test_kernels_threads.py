@@ -24,6 +24,7 @@ def arguments(rng: np.random.Generator, dtype: type) -> dict[str, tuple]:
     y, indices = kernels.implementations("max_pool")["numpy"](x, geometry)
     d = 1 + abs(array(rng, SHAPE, dtype))
     return {
+        "add": (x, gy),
         "relu": (x,),
         "relu_backward": (gy, x),
         "erf": (x,),

@@ -157,6 +157,7 @@ ARGUMENTS = {
     "relu": (X,),
     "erf": (X,),
     "erfc": (X,),
+    "add": (X, X),
     "log_softmax": (X, 1),
 }
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import kernels
 from ..errors import AutogradError
 from ..tensor import Tensor
 from .function import AccumulateGrad, Function, Hook
@@ -128,9 +129,9 @@ def _hand_over(
     elif create_graph:
         pending[node] = held + gradient
     elif node in owned:
-        np.add(held.array, gradient.array, out=held.array)
+        kernels.add(held.array, gradient.array, out=held.array)
     else:
-        pending[node] = Tensor(held.array + gradient.array)
+        pending[node] = Tensor(kernels.add(held.array, gradient.array))
         owned.add(node)
 
 

@@ -18,7 +18,7 @@ At import it is the environment variable TINYGRAD_CNN_KERNELS that chooses, else
 second, and compiling a kernel for the first time longer (the result is kept on disk), so "auto" leaves both until an
 array is large enough to win the time back. The choice looks at sizes only: equal inputs give equal bits.
 
-What is compiled is what gained by it: pooling, max pooling's scatter and gather, sums, the rectifier, batch and local response
+What is compiled is what gained by it: sums, pooling, max pooling's scatter and gather, the rectifier, batch and local response
 normalisation, the error function, and convolution, which NumPy must write as columns and a matrix product (see
 `conv_planes` for how it is done without).
 """
@@ -49,6 +49,7 @@ from tinygrad_cnn.kernels.numpy_activation import (
 )
 from tinygrad_cnn.kernels.numpy_adaptive import adaptive_avg_pool, adaptive_avg_pool_input_grad, adaptive_max_pool
 from tinygrad_cnn.kernels.numpy_conv import conv, conv_input_grad, conv_weight_grad
+from tinygrad_cnn.kernels.numpy_elementwise import add
 from tinygrad_cnn.kernels.numpy_fold import fold, unfold
 from tinygrad_cnn.kernels.numpy_norm import (
     batch_norm,
@@ -70,6 +71,7 @@ __all__ = [
     "adaptive_avg_pool",
     "adaptive_avg_pool_input_grad",
     "adaptive_max_pool",
+    "add",
     "avg_pool",
     "avg_pool_input_grad",
     "batch_norm",
@@ -143,6 +145,7 @@ _NUMPY: dict[str, Kernel] = {
         log_softmax,
         log_softmax_backward,
         channel_sum,
+        add,
     )
 }
 NAMES = tuple(_NUMPY)
@@ -152,6 +155,7 @@ _COMPILED = {
     name: f"tinygrad_cnn.kernels.{module}"
     for module, names in {
         "numba_activation": ("relu", "relu_backward", "erf", "erfc"),
+        "numba_elementwise": ("add",),
         "numba_conv": ("conv", "conv_input_grad", "conv_weight_grad"),
         "numba_pool": ("max_pool", "pool_scatter", "pool_gather", "avg_pool", "avg_pool_input_grad"),
         "numba_norm": (

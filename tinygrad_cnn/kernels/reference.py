@@ -382,6 +382,16 @@ def relu_backward(gy: Array, y: Array) -> Array:
     return gx
 
 
+def add(a: Array, b: Array, out: Array | None = None) -> Array:
+    """Add two arrays number by number, with broadcasting."""
+    shape = np.broadcast_shapes(a.shape, b.shape)
+    wide_a, wide_b = np.broadcast_to(a, shape), np.broadcast_to(b, shape)
+    y = np.empty(shape, np.result_type(a, b)) if out is None else out
+    for at in np.ndindex(shape):
+        y[at] = wide_a[at] + wide_b[at]
+    return y
+
+
 def tanh_backward(gy: Array, y: Array) -> Array:
     """Compute gy * (1 - y^2)."""
     gx = np.empty(y.shape, y.dtype)

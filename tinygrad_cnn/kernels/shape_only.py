@@ -252,6 +252,7 @@ _KERNELS: dict[str, Callable[..., Any]] = {
     "relu": _same,
     "erf": _same,
     "erfc": _same,
+    "add": np.add,
     "log_softmax": _same,
 }
 
