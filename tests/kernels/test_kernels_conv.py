@@ -78,6 +78,41 @@ def test_conv_weight_grad(who, geometry, seed, dtype, layout, block_bytes):
     assert_close(gweight, expect("conv_weight_grad", x, gy, geometry))
 
 
+@pytest.mark.parametrize("who", servers("conv_weight_grad"))
+@pytest.mark.parametrize("block_bytes", [1024, numpy_conv._COLUMN_BYTES])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("size", "kernel", "stride"), [((9, 7), 3, 1), ((3, 2), 2, 1), ((11, 12), 5, 2)])
+@pytest.mark.parametrize(
+    ("channels", "results", "groups"),
+    [(1, 8, 1), (1, 17, 1), (2, 20, 1), (5, 33, 1), (2, 48, 1), (6, 66, 3), (8, 80, 8), (9, 12, 1)],
+)
+def test_weight_gradient_of_many_channels(who, channels, results, groups, size, kernel, stride, dtype, block_bytes):
+    """Vectors of output channels: one, several, the last one full or not; with more taps than one has lanes, or fewer."""
+    geometry = ConvGeometry.of((3, channels, *size), (results, channels // groups, kernel, kernel), stride, 1, groups=groups)
+    rng = np.random.default_rng(0)
+    x, gy = array(rng, geometry.x_shape, np.dtype(dtype)), array(rng, geometry.y_shape, np.dtype(dtype))
+    with blocks_of(block_bytes):
+        gweight = run("conv_weight_grad", who, x, gy, geometry)
+    assert_close(gweight, expect("conv_weight_grad", x, gy, geometry))
+
+
+@pytest.mark.parametrize("who", servers("conv_weight_grad"))
+@pytest.mark.parametrize("results", [3, 40])
+def test_a_weight_gradient_too_large_for_several_sums(who, results):
+    """It is made of parts for some input channels each, of which the last has fewer."""
+    geometry = ConvGeometry.of((2, 11, 6, 5), (results, 11, 3, 3), padding=1)
+    rng = np.random.default_rng(0)
+    x, gy = array(rng, geometry.x_shape), array(rng, geometry.y_shape)
+    with ExitStack() as patches:
+        if find_spec("numba"):
+            numba_conv = import_module("tinygrad_cnn.kernels.numba_conv")
+            patches.enter_context(mock.patch.object(numba_conv, "_SUMS_BYTES", 1))
+            patches.callback(numba_conv._parts.cache_clear)
+            numba_conv._parts.cache_clear()
+        gweight = run("conv_weight_grad", who, x, gy, geometry)
+    assert_close(gweight, expect("conv_weight_grad", x, gy, geometry))
+
+
 @pytest.mark.parametrize("who", servers("conv"))
 @pytest.mark.parametrize("groups", [1, 2])
 def test_pointwise_convolution(who, groups):
@@ -156,13 +191,14 @@ def test_columns_are_never_made_for_the_whole_batch(who):
 
 
 @pytest.mark.parametrize("who", servers("conv_weight_grad"))
-def test_a_weight_gradient_over_many_positions_stays_accurate(who):
+@pytest.mark.parametrize("channels", [1, 16])
+def test_a_weight_gradient_over_many_positions_stays_accurate(who, channels):
     """Numbers of one sign add up over half a million positions: the worst case for float32."""
     rng = np.random.default_rng(0)
-    geometry = ConvGeometry.of((32, 1, 130, 130), (1, 1, 3, 3))
+    geometry = ConvGeometry.of((32, 1, 130, 130), (channels, 1, 3, 3))
     x = rng.random(geometry.x_shape, dtype=np.float32)
     gy = rng.random(geometry.y_shape, dtype=np.float32)
     gweight = run("conv_weight_grad", who, x, gy, geometry)
     windows = np.lib.stride_tricks.sliding_window_view(x.astype(np.float64), (128, 128), axis=(2, 3))
-    expected = np.einsum("ncpqij,noij->ocpq", windows, gy.astype(np.float64))
+    expected = np.einsum("ncpqij,noij->ocpq", windows, gy.astype(np.float64), optimize=True)
     np.testing.assert_allclose(gweight, expected, rtol=2e-6)

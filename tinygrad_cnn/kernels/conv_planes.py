@@ -47,7 +47,7 @@ _BLOCKS_WANTED = 8
 _LARGE_WEIGHTS = 1 << 20
 """Weights of more bytes are read anew for each block, from beyond the second cache, so that a few large blocks are better."""
 
-_MOST_SUMMED, _FEWEST_SUMMED, _GRADIENT_BYTES = 1024, 256, 1 << 20
+_MOST_SUMMED, _FEWEST_SUMMED, _GRADIENT_BYTES = 1024, 512, 1 << 20
 """Over how many positions the gradient of the weight is summed at once: as many as leave the output's gradient in the cache."""
 
 
@@ -136,6 +136,11 @@ class Blocks:
     def fewest_rows(self) -> int:
         """How many rows of the output the smallest block has."""
         return int(self.table[:, 3].min())
+
+    @property
+    def most_rows(self) -> int:
+        """How many the largest has."""
+        return int(self.table[:, 3].max())
 
 
 @functools.lru_cache(maxsize=512)

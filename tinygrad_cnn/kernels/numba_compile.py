@@ -8,11 +8,17 @@ Compiling takes about half a second for each kernel and dtype, so the result is 
 directory that the environment variable NUMBA_CACHE_DIR names, beside the source, or, where an installation cannot be written
 to, in the user's cache directory. Where none of them can be written to, each process compiles for itself. Either way the
 first kernel that is compiled says so on standard error: a program that stands still without a word looks broken.
+
+Numba takes a kernel from disk as long as the file that it stands in has not changed. But most of a kernel's instructions may
+stand in other files, in those of the functions that it calls: after a `git pull` some kernels would go on computing what they
+did before. So every kernel is kept with the state of all files that hold compiled code (`_sources`), and is compiled anew when
+one of them changes.
 """
 
 from __future__ import annotations
 
 import functools
+import pathlib
 import sys
 from collections.abc import Callable, Collection
 from typing import Any
@@ -40,9 +46,18 @@ def compiled(loops: Loops | None = None, *, fastmath: Collection[str] = ()) -> A
         return functools.partial(compiled, fastmath=fastmath)
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath)}
     try:
-        return numba.njit(cache=True, **options)(loops)
+        kernel = numba.njit(cache=True, **options)(loops)
     except RuntimeError:  # numba has found no place for its cache that it may write to
         return numba.njit(**options)(loops)
+    kernel._cache._cache_file._source_stamp = _sources()
+    return kernel
+
+
+@functools.cache
+def _sources() -> tuple[tuple[str, int, int], ...]:
+    """The state of every file of compiled code: its name, when it was last changed (in ns), and its length."""
+    files = sorted(pathlib.Path(__file__).parent.glob("numba_*.py"))
+    return tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
 
 
 def emitted(function: Callable[..., Any]) -> Any:

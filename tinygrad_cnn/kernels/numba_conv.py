@@ -23,7 +23,12 @@ from tinygrad_cnn.kernels.arrays import Array
 from tinygrad_cnn.kernels.conv_planes import Blocks, Indices, PlaneProduct, numbers_multiplied
 from tinygrad_cnn.kernels.geometry import ConvGeometry
 from tinygrad_cnn.kernels.numba_crew import grain_of, rooms, share
-from tinygrad_cnn.kernels.numba_planes import arrange_weights, correlate_planes, multiply_planes
+from tinygrad_cnn.kernels.numba_planes import (
+    arrange_weights,
+    correlate_plane_positions,
+    correlate_planes,
+    multiply_planes,
+)
 from tinygrad_cnn.kernels.numba_simd import ACCUMULATORS, VECTOR_BYTES, Tile, tile
 from tinygrad_cnn.kernels.numpy_conv import is_one_product
 
@@ -34,9 +39,18 @@ _HEIGHTS = (1, 4, 6, 8)
 
 _MOST_VECTORS = 8
 
+_MOST_TAPS = 9
+"""How many taps are summed at once: enough that no sum waits for itself, and a divisor of what 3 x 3 kernels have."""
+
+_LOADED_FOR_A_VECTOR = 0.25
+"""What it costs to load a tap's number for only one vector of sums, as a part of a multiplication: measured."""
+
 _SUMS_WANTED = 8
 _SUMS_BYTES = 2 << 20
 """Up to so many sums of a weight's gradient, and bytes in all, are taken side by side."""
+
+_CHANNEL_PARTS = 4
+"""Into how many parts the input channels are cut otherwise: each of them turns the gradient of the output anew."""
 
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -61,15 +75,17 @@ def conv_weight_grad(x: Array, gy: Array, geometry: ConvGeometry) -> Array:
     parts, shared, sums = _parts(planes, geometry.batch, x.itemsize)
     gweight = np.zeros((sums, planes.groups, planes.results, planes.sources, math.prod(geometry.kernel_size)), x.dtype)
     gy = gy.reshape(-1, planes.groups, planes.results, *geometry.out_size)
-    lanes = _lanes(shared, planes, x.itemsize)
-    plan = _plan(shared, planes)
+    plan, lanes = _plan(shared, planes), _lanes(shared, planes, x.itemsize)
     most_channels = int(((parts[:, 1] - parts[:, 0]) * (parts[:, 3] - parts[:, 2])).max())
     size = planes.row_bytes(1) // geometry.in_channels * most_channels * shared.plane_rows * shared.images
-    shape = _correlation_tile(planes, lanes)
     room = rooms("planes", size, x.dtype)
-    arguments = (x, gy, gweight, parts, *plan, room, *_lists(shared, planes, lanes), shape)
+    shape = _channel_tile(planes.results, x.itemsize)
+    if shape is None:
+        loops, shape, more = correlate_plane_positions, _position_tile(planes, lanes), _lists(shared, planes, lanes)
+    else:
+        loops, more = correlate_planes, _turned(shared, planes, parts, shape, x.dtype)
     grain = _grain(planes, geometry.batch, len(parts))
-    share(correlate_planes, *arguments, count=len(parts), grain=grain, slots=len(room))
+    share(loops, x, gy, gweight, parts, *plan, room, *more, shape, count=len(parts), grain=grain, slots=len(room))
     return (gweight[0] if sums == 1 else gweight.sum(axis=0)).reshape(geometry.weight_shape)
 
 
@@ -131,8 +147,18 @@ def _product_tile(planes: PlaneProduct, batch: int, itemsize: int) -> Tile:
     return tile(*best, lanes)
 
 
+def _channel_tile(results: int, itemsize: int) -> Tile | None:
+    """The tile of the weight's gradient with vectors of output channels, or None if a group has too few to fill one."""
+    longest = VECTOR_BYTES // itemsize
+    lanes = next((lanes for lanes in (longest, longest // 2) if _FEWEST_LANES <= lanes <= results), None)
+    if lanes is None:
+        return None
+    vectors = min((1, 2), key=lambda vectors: -(-results // (vectors * lanes)) * (vectors + _LOADED_FOR_A_VECTOR))
+    return tile(vectors, min(_MOST_TAPS, ACCUMULATORS // vectors), lanes)
+
+
 @functools.lru_cache(maxsize=512)
-def _correlation_tile(planes: PlaneProduct, lanes: int) -> Tile:
+def _position_tile(planes: PlaneProduct, lanes: int) -> Tile:
     most = ACCUMULATORS if ACCUMULATORS > 12 else 9
     taps = planes.sources * len(planes.rows.taps) * len(planes.columns.taps)
     shapes = [(rows, min(12, most // rows)) for rows in (1, 4, 6) if rows <= most]
@@ -208,11 +234,20 @@ def _lists(shared: Blocks, planes: PlaneProduct, lanes: int) -> tuple[Indices, I
     return rooms("sources", most, np.int64), rooms("targets", most, np.int64)
 
 
+def _turned(shared: Blocks, planes: PlaneProduct, parts: Indices, shape: Tile, dtype: np.dtype) -> tuple[Array, Array]:
+    """Room for a block's gradients with a tile's channels side by side, and for the sums of a part."""
+    depth = len(shape[0]) * len(shape[2])
+    tiles, taps = -(-planes.results // depth), len(planes.rows.taps) * len(planes.columns.taps)
+    most = int(((parts[:, 1] - parts[:, 0]) * (parts[:, 3] - parts[:, 2])).max())
+    gradients = shared.images * shared.most_rows * planes.columns.size * depth
+    return rooms("turned", gradients, dtype), rooms("totals", most * tiles * taps * depth, dtype)
+
+
 @functools.lru_cache(maxsize=512)
 def _parts(planes: PlaneProduct, batch: int, itemsize: int) -> tuple[Indices, Blocks, int]:
     """Cut the weight's gradient into parts for cores: see `correlate_planes`. Also give the blocks and the number of sums."""
     wanted = _SUMS_WANTED
-    groups, sources = -(-planes.groups // wanted), -(-planes.sources // wanted)
+    groups, sources = -(-planes.groups // wanted), -(-planes.sources // _CHANNEL_PARTS)
     taps = planes.sources * len(planes.rows.taps) * len(planes.columns.taps)
     room = _SUMS_BYTES // (itemsize * planes.groups * planes.results * taps)
     if planes.groups >= wanted:

@@ -15,7 +15,9 @@ from tinygrad_cnn.kernels.numba_simd import (
     copy_every_second,
     copy_run,
     correlate,
+    correlate_positions,
     multiply_add,
+    turn,
 )
 
 _MOST_LANES = VECTOR_BYTES // 4
@@ -213,10 +215,118 @@ def _multiply_planes(  # type: ignore[no-untyped-def]
 
 @compiled
 def _correlate_planes(  # type: ignore[no-untyped-def]
+    x, gy, gweight, parts, offsets, table, plane_rows, steps, rows_from, columns_from, rooms, all_turned, all_totals, tile,
+    slot, start, stop,
+):  # fmt: skip
+    """Write to gweight (sums, g, results, channels of a group, taps) what some parts of the work make, in vectors of channels.
+
+    parts : rows of (first group, end, first channel in each, end, first block, end, which sum)
+    rooms, all_turned, all_totals : for each thread, room for the planes of a block, for the gradients (image, position,
+        channels of a tile) of as many images, and for the sums (group, tiles, taps, channels of a tile) of a part
+    """
+    planes, turned, totals = rooms[slot], all_turned[slot], all_totals[slot]
+    _, groups, results, height, width = gy.shape
+    vectors, taps_at_once, lanes = len(tile[0]), len(tile[1]), len(tile[2])
+    group_channels, taps = gweight.shape[3:]
+    flat, flat_gy, step, depth = gweight.reshape(-1), gy.reshape(-1), height * width, vectors * lanes
+    tiles = -(-results // depth)
+    channel_size = len(columns_from) * len(rows_from) * plane_rows * width
+    for first_group, end_group, first_channel, end_channel, first_block, end_block, which in parts[start:stop]:
+        channels = (first_group * group_channels + first_channel, (end_group - 1) * group_channels + end_channel)
+        size = (channels[1] - channels[0]) * channel_size
+        wanted = (end_channel - first_channel) * taps
+        _clear(totals, 0, (end_group - first_group) * tiles * wanted * depth)
+        for first_image, images, first_row, block_rows in table[first_block:end_block]:
+            lay_out(
+                x,
+                first_image,
+                images,
+                channels,
+                first_row,
+                plane_rows,
+                width,
+                steps[0],
+                rows_from,
+                steps[1],
+                columns_from,
+                planes,
+            )
+            positions = block_rows * width
+            to = 0
+            for g in range(first_group, end_group):
+                base = (g - first_group) * group_channels * channel_size
+                begin = (first_image * groups + g) * results * step + first_row * width
+                for part in range(tiles):
+                    _turn_gradients(
+                        flat_gy, begin, step, groups * results * step, images, results, part * depth, positions, turned, tile
+                    )
+                    for k in range(0, wanted, taps_at_once):
+                        correlate(
+                            planes, base, offsets, k, wanted - k, turned, images, size, positions, totals, to + k * depth, tile
+                        )
+                    to += wanted * depth
+        for g in range(first_group, end_group):
+            begin = (g - first_group) * tiles * wanted * depth
+            to = ((which * groups + g) * results * group_channels + first_channel) * taps
+            _turn_totals(totals, begin, flat, to, group_channels * taps, results, wanted, tile)
+
+
+@compiled
+def _turn_gradients(  # type: ignore[no-untyped-def]
+    gy, begin, step, image_step, images, results, first, positions, turned, tile
+):
+    """Put the gradients of a tile's channels, from the first on, side by side: turned (image, position, channel)."""
+    vectors, lanes = len(tile[0]), len(tile[2])
+    depth = vectors * lanes
+    for n in range(images):
+        for v in range(vectors):
+            source = begin + n * image_step + _first_channel(first, v, lanes, results) * step
+            _turn_runs(gy, source, step, turned, n * positions * depth + v * lanes, depth, positions, tile)
+
+
+@compiled
+def _turn_totals(totals, begin, gweight, to, to_step, results, wanted, tile):  # type: ignore[no-untyped-def]
+    """Copy a group's sums (tile, tap, channel), from `begin` on, to gweight, where each channel's taps are side by side."""
+    vectors, lanes = len(tile[0]), len(tile[2])
+    depth = vectors * lanes
+    for first in range(0, results, depth):
+        for v in range(vectors):
+            o = _first_channel(first, v, lanes, results)
+            source, target = begin + first * wanted + v * lanes, to + o * to_step
+            if wanted < lanes:
+                for k in range(wanted):
+                    for r in range(lanes):
+                        gweight[target + r * to_step + k] = totals[source + k * depth + r]
+            else:
+                for k in range(0, wanted, lanes):
+                    k = min(k, wanted - lanes)
+                    turn(totals, source + k * depth, depth, gweight, target + k, to_step, lanes, tile)
+
+
+@compiled
+def _first_channel(first, vector, lanes, results):  # type: ignore[no-untyped-def]
+    """Which output channel is in the first lane of a tile's vector; one that would reach beyond the last begins earlier."""
+    return min(first + vector * lanes, results - lanes)
+
+
+@compiled
+def _turn_runs(source, source_at, source_step, target, target_at, target_step, count, tile):  # type: ignore[no-untyped-def]
+    """Transpose as many runs as a vector has lanes: see `turn`, here for runs of any length."""
+    lanes = len(tile[2])
+    if count >= lanes:
+        turn(source, source_at, source_step, target, target_at, target_step, count, tile)
+        return
+    for k in range(count):
+        for n in range(lanes):
+            target[target_at + k * target_step + n] = source[source_at + n * source_step + k]
+
+
+@compiled
+def _correlate_positions(  # type: ignore[no-untyped-def]
     x, gy, gweight, parts, offsets, table, plane_rows, steps, rows_from, columns_from, rooms, all_sources, all_targets, tile,
     slot, start, stop,
 ):  # fmt: skip
-    """Add to gweight (sums, g, results, channels of a group, taps) what some parts of the work contribute.
+    """Add to gweight what some parts of the work contribute: see `_correlate_planes`, here with vectors of positions.
 
     parts : rows of (first group, end, first channel in each, end, first block, end, which sum)
     """
@@ -253,7 +363,7 @@ def _correlate_planes(  # type: ignore[no-untyped-def]
                 to = ((which * groups + g) * results * group_channels + first_channel) * taps
                 for k in range(0, wanted, taps_at_once):
                     for o in range(0, results, rows):
-                        correlate(
+                        correlate_positions(
                             here, offsets, k, wanted - k, flat_gy, base + o * step, step, results - o, sources, targets, whole,
                             count, seen, flat, to + o * group_channels * taps + k, group_channels * taps, tile,
                         )  # fmt: skip
@@ -278,6 +388,7 @@ def _whole_first(images, count, seen, sources, targets):  # type: ignore[no-unty
 _arrange_weights_task = task(_arrange_weights)
 _multiply_planes_task = task(_multiply_planes)
 _correlate_planes_task = task(_correlate_planes)
+_correlate_positions_task = task(_correlate_positions)
 
 
 @compiled
@@ -296,3 +407,9 @@ def multiply_planes(work, *arguments):  # type: ignore[no-untyped-def]
 def correlate_planes(work, *arguments):  # type: ignore[no-untyped-def]
     """Share the parts among threads: see `_correlate_planes`."""
     hand_out(_correlate_planes_task(arguments), address_of(arguments), work)
+
+
+@compiled
+def correlate_plane_positions(work, *arguments):  # type: ignore[no-untyped-def]
+    """Share the parts among threads: see `_correlate_positions`."""
+    hand_out(_correlate_positions_task(arguments), address_of(arguments), work)

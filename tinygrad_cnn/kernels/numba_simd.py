@@ -1,4 +1,4 @@
-"""The two innermost loops of convolution, written in LLVM's vectors.
+"""The innermost loops of convolution, written in LLVM's vectors.
 
 A processor core multiplies and adds 16 (AVX-512), 8 (AVX) or 4 (NEON) numbers with one instruction, and begins two such a
 cycle; it can load only about as many vectors from its first cache. So each number that is loaded has to be used several
@@ -7,18 +7,19 @@ loops finds neither by itself, and Python has no words for registers. Here the i
 one, in LLVM's intermediate language, which numba compiles anyway; LLVM chooses the registers and fits the vectors to the
 processor.
 
-Both loops fill a *tile* of sums:
+Three loops fill a *tile* of sums:
 
-    multiply_add    sum[r, v] += weight[k, r] * planes[offset[k] + position[v]]     over the taps k: vectors of positions
-    correlate       sum[r, k] += gy[r, position] * planes[offset[k] + position]     over the positions, then across the lanes
+    multiply_add          sum[r, v] += weight[k, r] * planes[offset[k] + position[v]]     over the taps k: vectors of positions
+    correlate             sum[k, v] += planes[offset[k] + position] * gy[position, v]     over positions: vectors of channels
+    correlate_positions   sum[r, k] += gy[r, position] * planes[offset[k] + position]     over positions, then across the lanes
 
-With a tile of 8 x 3 vectors, 24 multiply-adds need 3 vectors and 8 single numbers from memory. The tile's shape is the type
-of an argument, a tuple of tuples whose lengths are what counts (`tile`): numba compiles a loop for each shape that is used.
+With a tile of 8 x 3 vectors, 24 multiply-adds need 3 vectors and 8 single numbers from memory. A single number that is put in
+every lane costs no more than a vector, and never lies across two lines of the cache, as two of three vectors of shifted
+positions do: so `correlate` takes its vectors from the gradient, with its channels side by side, and is nearly twice as fast as
+`correlate_positions`, which is for what has too few channels. The tile's shape is the type of an argument, a tuple of tuples
+whose lengths are what counts (`tile`): numba compiles a loop for each shape that is used.
 
 Sums over taps run from the first to the last, whatever the tile: its shape does not change a bit of the result.
-
-Numba keeps compiled loops by the file that they stand in. Who changes this one has to `touch` numba_planes.py and
-numba_winograd_loops.py, or the old instructions go on being used.
 """
 
 from __future__ import annotations
@@ -99,6 +100,81 @@ def multiply_add(  # type: ignore[no-untyped-def]
 
 @emitted
 def correlate(  # type: ignore[no-untyped-def]
+    typing, planes, base, offsets, tap, taps, gy, images, image_step, positions, totals, place, tile
+):
+    """Multiply what the taps read at each position with vectors of its gradients, and add the sums to `totals`.
+
+    planes : flat array; `base` is added to every position in it; offsets : as above; the tile's taps are those from `tap` on,
+        `taps` of them wanted
+    gy : flat (images, positions, channels): the gradients that the tile's vectors hold, side by side
+    images, image_step, positions : how many images there are, how far apart in the planes, and how many positions each has
+    totals : flat; the sums of the tile's taps, one after the other, are added from `place` on
+    """
+    vectors, width, lanes = map(len, tile)
+
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        code = _Code(context, builder, planes.dtype, lanes)
+        x, at, gradients, result = (code.data(signature.args[k], arguments[k]) for k in (0, 2, 5, 9))
+        base, tap, taps, images, image_step, positions, place = (arguments[k] for k in (1, 3, 4, 6, 7, 8, 10))
+        used = (code.least(builder.add(tap, _INDEX(k)), tap, taps) for k in range(width))
+        planes_at = [code.at(x, base, code.number(at, k)) for k in used]
+        depth = _INDEX(vectors * lanes)
+
+        def image(n, sums):  # type: ignore[no-untyped-def]
+            runs = [code.at(plane, builder.mul(n, image_step)) for plane in planes_at]
+            here = code.at(gradients, builder.mul(builder.mul(n, positions), depth))
+
+            def step(t, sums):  # type: ignore[no-untyped-def]
+                gradient = code.at(here, builder.mul(t, depth))
+                held = [code.vector(code.at(gradient, _INDEX(v * lanes))) for v in range(vectors)]
+                factors = (code.spread(code.number(run, t)) for run in runs)
+                pairs = ((factor, vector) for factor in factors for vector in held)
+                return [code.multiply_add(*pair, total) for pair, total in zip(pairs, sums, strict=True)]
+
+            return code.loop(_INDEX(0), positions, sums, step)
+
+        sums = code.loop(_INDEX(0), images, [code.zero] * (width * vectors), image)
+        for k in range(width):
+            with builder.if_then(builder.icmp_signed(">", taps, _INDEX(k))):
+                for v in range(vectors):
+                    to = code.at(result, place, _INDEX((k * vectors + v) * lanes))
+                    code.store(builder.fadd(code.vector(to), sums[k * vectors + v]), to)
+        return context.get_dummy_value()
+
+    arguments = (planes, base, offsets, tap, taps, gy, images, image_step, positions, totals, place, tile)
+    return types.void(*arguments), codegen
+
+
+@emitted
+def turn(typing, source, source_at, source_step, target, target_at, target_step, count, tile):  # type: ignore[no-untyped-def]
+    """Transpose as many runs of `count` numbers as the tile's vectors have lanes: number k of run n becomes number n of run k.
+
+    Runs are a step apart. A last vector that would reach beyond the runs begins earlier instead: `count` has to fill one.
+    """
+    lanes = len(tile[2])
+
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        code = _Code(context, builder, source.dtype, lanes)
+        x, y = (code.at(code.data(signature.args[k], arguments[k]), arguments[k + 1]) for k in (0, 3))
+        source_step, target_step, count = arguments[2], arguments[5], arguments[6]
+        last = builder.sub(count, _INDEX(lanes))
+
+        def move(k, nothing):  # type: ignore[no-untyped-def]
+            place = builder.mul(k, _INDEX(lanes))
+            place = builder.select(builder.icmp_signed("<", place, last), place, last)
+            vectors = [code.vector(code.at(x, place, builder.mul(source_step, _INDEX(n)))) for n in range(lanes)]
+            for n, run in enumerate(code.collected(vectors)):
+                code.store(run, code.at(y, builder.mul(builder.add(place, _INDEX(n)), target_step)))
+            return nothing
+
+        code.loop(_INDEX(0), builder.sdiv(builder.add(count, _INDEX(lanes - 1)), _INDEX(lanes)), [], move)
+        return context.get_dummy_value()
+
+    return types.void(source, source_at, source_step, target, target_at, target_step, count, tile), codegen
+
+
+@emitted
+def correlate_positions(  # type: ignore[no-untyped-def]
     typing,
     planes,
     offsets,

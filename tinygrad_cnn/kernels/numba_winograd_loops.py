@@ -18,7 +18,7 @@ from tinygrad_cnn.kernels.numba_simd import (
     collect_fours,
     collect_twos,
     copy_run,
-    correlate,
+    correlate_positions,
     deal_fours,
     deal_twos,
     linear,
@@ -385,7 +385,7 @@ def _correlate_points(  # type: ignore[no-untyped-def]
         here = patches[point].reshape(-1)
         for c in range(0, channels, width):
             for o in range(0, results, height):
-                correlate(
+                correlate_positions(
                     here, offsets, c, channels - c, flat, (point * results + o) * run, run, results - o, sources, targets,
                     count, count, 0, flat_total, (point * results + o) * channels + c, channels, tile,
                 )  # fmt: skip
