@@ -60,9 +60,14 @@ def _sources() -> tuple[tuple[str, int, int], ...]:
     return tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
 
 
-def emitted(function: Callable[..., Any]) -> Any:
-    """Make a function that gives the code for its call, instead of being called. Numba passes the first argument."""
-    return intrinsic(function)
+def emitted(function: Callable[..., Any] | None = None, *, knows_constants: bool = False) -> Any:
+    """Make a function that gives the code for its call, instead of being called. Numba passes the first argument.
+
+    With `knows_constants`, the type of an argument that is a constant has its value.
+    """
+    if function is None:
+        return functools.partial(emitted, knows_constants=knows_constants)
+    return intrinsic(prefer_literal=knows_constants)(function)
 
 
 class _Announcement(event.Listener):

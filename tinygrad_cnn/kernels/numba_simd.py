@@ -71,7 +71,7 @@ def multiply_add(  # type: ignore[no-untyped-def]
     height, width, lanes = map(len, tile)
 
     def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        code = _Code(context, builder, planes.dtype, lanes)
+        code = Code(context, builder, planes.dtype, lanes)
         x, at, w, start, out, source, target = (code.data(signature.args[k], arguments[k]) for k in (0, 2, 3, 4, 5, 9, 10))
         base, y_base, row_step, rows, vector = (arguments[k] for k in (1, 6, 7, 8, 11))
         count = context.make_array(signature.args[2])(context, builder, arguments[2]).nitems
@@ -113,7 +113,7 @@ def correlate(  # type: ignore[no-untyped-def]
     vectors, width, lanes = map(len, tile)
 
     def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        code = _Code(context, builder, planes.dtype, lanes)
+        code = Code(context, builder, planes.dtype, lanes)
         x, at, gradients, result = (code.data(signature.args[k], arguments[k]) for k in (0, 2, 5, 9))
         base, tap, taps, images, image_step, positions, place = (arguments[k] for k in (1, 3, 4, 6, 7, 8, 10))
         used = (code.least(builder.add(tap, _INDEX(k)), tap, taps) for k in range(width))
@@ -154,7 +154,7 @@ def turn(typing, source, source_at, source_step, target, target_at, target_step,
     lanes = len(tile[2])
 
     def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        code = _Code(context, builder, source.dtype, lanes)
+        code = Code(context, builder, source.dtype, lanes)
         x, y = (code.at(code.data(signature.args[k], arguments[k]), arguments[k + 1]) for k in (0, 3))
         source_step, target_step, count = arguments[2], arguments[5], arguments[6]
         last = builder.sub(count, _INDEX(lanes))
@@ -205,7 +205,7 @@ def correlate_positions(  # type: ignore[no-untyped-def]
     height, width, lanes = map(len, tile)
 
     def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        code = _Code(context, builder, planes.dtype, lanes)
+        code = Code(context, builder, planes.dtype, lanes)
         x, taps_at, g, source, target, result = (code.data(signature.args[k], arguments[k]) for k in (0, 1, 4, 8, 9, 13))
         tap, taps, gy_base, row_step, rows = (arguments[k] for k in (2, 3, 5, 6, 7))
         whole, count, seen, at, at_step = (arguments[k] for k in (10, 11, 12, 14, 15))
@@ -249,17 +249,17 @@ def _copier(step: int) -> Any:
         def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
             lanes = VECTOR_BYTES * 8 // source.dtype.bitwidth
             begin, end, count = arguments[1], arguments[3], arguments[4]
-            x, y = (_Code(context, builder, source.dtype, 1).data(signature.args[k], arguments[k]) for k in (0, 2))
+            x, y = (Code(context, builder, source.dtype, 1).data(signature.args[k], arguments[k]) for k in (0, 2))
 
             def move(done: Any, lanes: int) -> None:
-                code = _Code(context, builder, source.dtype, lanes)
+                code = Code(context, builder, source.dtype, lanes)
                 code.store(code.every(step, code.at(x, begin, builder.mul(done, _INDEX(step)))), code.at(y, end, done))
 
             def whole(k, nothing):  # type: ignore[no-untyped-def]
                 move(builder.mul(k, _INDEX(lanes)), lanes)
                 return nothing
 
-            _Code(context, builder, source.dtype, lanes).loop(_INDEX(0), builder.sdiv(count, _INDEX(lanes)), [], whole)
+            Code(context, builder, source.dtype, lanes).loop(_INDEX(0), builder.sdiv(count, _INDEX(lanes)), [], whole)
             while lanes > 1:  # what is left, by the binary digits of its length
                 lanes //= 2
                 with builder.if_then(builder.icmp_signed("!=", builder.and_(count, _INDEX(lanes)), _INDEX(0))):
@@ -288,7 +288,7 @@ def linear(matrix: Sequence[Sequence[float]]) -> Any:
     ):
         def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
             lanes = VECTOR_BYTES * 8 // source.dtype.bitwidth
-            code = _Code(context, builder, source.dtype, lanes)
+            code = Code(context, builder, source.dtype, lanes)
             x, x_at, y, y_at = (code.data(signature.args[k], arguments[k]) for k in (0, 2, 3, 5))
             reads = [code.at(x, arguments[1], code.number(x_at, n)) for n in range(len(matrix[0]))]
             writes = [code.at(y, arguments[4], code.number(y_at, m)) for m in range(len(matrix))]
@@ -324,7 +324,7 @@ def _dealer(runs: int) -> Any:
     def deal(typing, source, source_at, target, target_at, step, count):  # type: ignore[no-untyped-def]
         def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
             lanes = VECTOR_BYTES * 8 // source.dtype.bitwidth
-            code = _Code(context, builder, source.dtype, lanes)
+            code = Code(context, builder, source.dtype, lanes)
             x, y = (code.at(code.data(signature.args[k], arguments[k]), arguments[k + 1]) for k in (0, 2))
 
             def move(k, nothing):  # type: ignore[no-untyped-def]
@@ -349,7 +349,7 @@ def _collector(runs: int) -> Any:
     def collect(typing, source, source_at, step, target, target_at, count):  # type: ignore[no-untyped-def]
         def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
             lanes = VECTOR_BYTES * 8 // source.dtype.bitwidth
-            code = _Code(context, builder, source.dtype, lanes)
+            code = Code(context, builder, source.dtype, lanes)
             x = code.at(code.data(signature.args[0], arguments[0]), arguments[1])
             y = code.at(code.data(signature.args[3], arguments[3]), arguments[4])
 
@@ -372,7 +372,7 @@ deal_twos, deal_fours = _dealer(2), _dealer(4)
 collect_twos, collect_fours, collect_eights = _collector(2), _collector(4), _collector(8)
 
 
-class _Code:
+class Code:
     """Emits instructions on vectors of one length."""
 
     def __init__(self, context: Any, builder: Any, dtype: Any, lanes: int) -> None:
