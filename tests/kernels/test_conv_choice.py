@@ -76,7 +76,7 @@ def test_an_algorithm_that_cannot_says_so_and_names_the_others():
 @pytest.mark.parametrize("name", conv_choice.ALGORITHMS)
 def test_every_algorithm_offered_computes_the_same(name):
     size = 5 if name == "winograd5" else 3
-    geometry = ConvGeometry.of((2, 3, 9, 8), (4, 3, size, size), padding=1)
+    geometry = ConvGeometry.of((2, 5, 9, 8), (4, 5, size, size), padding=1)
     rng = np.random.default_rng(0)
     x, weight, gy = (array(rng, s, np.float32) for s in (geometry.x_shape, geometry.weight_shape, geometry.y_shape))
     cases = {

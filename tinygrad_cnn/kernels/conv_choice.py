@@ -1,9 +1,10 @@
 """Which algorithm computes a convolution: the one whose predicted time is least.
 
-There are six, and each computes all three kernels (`conv`, `conv_input_grad`, `conv_weight_grad`):
+There are seven, and each computes all three kernels (`conv`, `conv_input_grad`, `conv_weight_grad`):
 
     columns     `numpy_conv`      columns of windows and a matrix product; the plain product where that is enough
     planes      `numba_conv`      tap by tap from shifted planes, in vector loops
+    channels    `numba_channels`  tap by tap in vectors of channels, for strides and small maps, in single precision
     winograd2   `numba_winograd`  4 / 9 of the multiplications, for 3 x 3 kernels with stride 1 in single precision
     winograd4   `numba_winograd`  1 / 4 of the multiplications, at the price of some accuracy
     winograd5   `numba_winograd`  9 / 25 of them, for 5 x 5 kernels, at the same price
@@ -48,6 +49,7 @@ KERNELS = ("conv", "conv_input_grad", "conv_weight_grad")
 _PLACES = {
     "columns": ("numpy_conv", ""),
     "planes": ("numba_conv", ""),
+    "channels": ("numba_channels", "algorithm"),
     "winograd2": ("numba_winograd", "f2"),
     "winograd4": ("numba_winograd", "f4"),
     "winograd5": ("numba_winograd", "f5"),
@@ -179,7 +181,7 @@ def features(name: str, geometry: ConvGeometry, *, is_backward: bool = False) ->
             images * p.row_bytes(1) * p.rows.length + 8 * images * p.groups * p.sources * p.rows.length for p in products
         )
         return [1, multiplied, moved, weights]
-    if name.startswith("winograd"):
+    if name == "channels" or name.startswith("winograd"):
         return [1, *_place(name).work(geometry, is_backward=is_backward)]
     padded = math.prod(n + sum(pad) for n, pad in zip(geometry.in_size, geometry.padding, strict=True))
     spectra = images * (geometry.in_channels + geometry.out_channels) + math.prod(geometry.weight_shape[:2])

@@ -123,7 +123,12 @@ class _Lanes(Code):
         """What an address points to: numbers."""
         return self.builder.inttoptr(address, _NUMBER.as_pointer())
 
+    def indices(self, address: Any) -> Any:
+        """What an address points to: places."""
+        return self.builder.inttoptr(address, _INDEX.as_pointer())
+
     def times(self, number: Any, factor: int) -> Any:
+        """A number a constant number of times."""
         return self.builder.mul(number, _INDEX(factor))
 
     def transposed(self, rows: list[Any]) -> list[Any]:
@@ -262,8 +267,8 @@ def transform(which: str) -> int:
 
 
 @emitted
-def _emit_turn_in(typing, source, step, channels, row_step, target, to_row_step, count, rows):  # type: ignore[no-untyped-def]
-    """Turn rows of runs of pixels, one of each channel, into pixels of channels.
+def _emit_turn_in(typing, source, step, channels, row_step, target, pixel_step, to_row_step, count, rows):  # type: ignore[no-untyped-def]
+    """Turn rows of runs of pixels, one of each channel, into pixels of channels, `pixel_step` apart.
 
     As many channels as a vector has lanes, `step` apart, or the last of `channels` once more; a row's pixels are read, and
     written, in whole vectors: up to LANES - 1 more than `count`.
@@ -271,7 +276,7 @@ def _emit_turn_in(typing, source, step, channels, row_step, target, to_row_step,
 
     def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
         code = _Lanes(context, builder)
-        source, step, channels, row_step, target, to_row_step, count, rows = values
+        source, step, channels, row_step, target, pixel_step, to_row_step, count, rows = values
         x, y = code.place(source), code.place(target)
         runs = [code.at(x, builder.mul(step, code.least(_INDEX(k), _INDEX(0), channels))) for k in range(LANES)]
         vectors = builder.sdiv(builder.add(count, _INDEX(LANES - 1)), _INDEX(LANES))
@@ -282,8 +287,9 @@ def _emit_turn_in(typing, source, step, channels, row_step, target, to_row_step,
             def some(k, nothing):  # type: ignore[no-untyped-def]
                 place = builder.add(begin, code.times(k, LANES))
                 pixels = code.transposed([code.vector(code.at(run, place)) for run in runs])
+                first = code.at(end, builder.mul(pixel_step, code.times(k, LANES)))
                 for n, pixel in enumerate(pixels):
-                    code.store(pixel, code.at(end, code.times(k, LANES * LANES), _INDEX(n * LANES)))
+                    code.store(pixel, code.at(first, code.times(pixel_step, n)))
                 return nothing
 
             return code.loop(_INDEX(0), vectors, nothing, some)
@@ -291,16 +297,16 @@ def _emit_turn_in(typing, source, step, channels, row_step, target, to_row_step,
         code.loop(_INDEX(0), rows, [], row)
         return context.get_dummy_value()
 
-    return types.void(*(types.intp,) * 8), codegen
+    return types.void(*(types.intp,) * 9), codegen
 
 
 @emitted
-def _emit_turn_out(typing, source, row_step, target, step, channels, to_row_step, count, rows):  # type: ignore[no-untyped-def]
+def _emit_turn_out(typing, source, pixel_step, row_step, target, step, channels, to_row_step, count, rows):  # type: ignore[no-untyped-def]
     """Turn rows of pixels of channels into runs of pixels, one of each channel: at least LANES pixels in a row."""
 
     def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
         code = _Lanes(context, builder)
-        source, row_step, target, step, channels, to_row_step, count, rows = values
+        source, pixel_step, row_step, target, step, channels, to_row_step, count, rows = values
         x, y = code.place(source), code.place(target)
         vectors, last = builder.sdiv(builder.add(count, _INDEX(LANES - 1)), _INDEX(LANES)), builder.sub(count, _INDEX(LANES))
 
@@ -310,7 +316,8 @@ def _emit_turn_out(typing, source, row_step, target, step, channels, to_row_step
             def some(k, nothing):  # type: ignore[no-untyped-def]
                 place = code.times(k, LANES)
                 place = builder.select(builder.icmp_signed("<", place, last), place, last)
-                pixels = [code.vector(code.at(begin, code.times(place, LANES), _INDEX(n * LANES))) for n in range(LANES)]
+                first = code.at(begin, builder.mul(pixel_step, place))
+                pixels = [code.vector(code.at(first, code.times(pixel_step, n))) for n in range(LANES)]
                 for n, run in enumerate(code.transposed(pixels)):
                     with builder.if_then(builder.icmp_signed(">", channels, _INDEX(n))):
                         code.store(run, code.at(end, place, code.times(step, n)))
@@ -321,27 +328,60 @@ def _emit_turn_out(typing, source, row_step, target, step, channels, to_row_step
         code.loop(_INDEX(0), rows, [], row)
         return context.get_dummy_value()
 
-    return types.void(*(types.intp,) * 8), codegen
+    return types.void(*(types.intp,) * 9), codegen
 
 
 @compiled
-def _turn_in(source, step, channels, row_step, target, to_row_step, count, rows):  # type: ignore[no-untyped-def]
-    _emit_turn_in(source, step, channels, row_step, target, to_row_step, count, rows)
+def _turn_in(source, step, channels, row_step, target, pixel_step, to_row_step, count, rows):  # type: ignore[no-untyped-def]
+    _emit_turn_in(source, step, channels, row_step, target, pixel_step, to_row_step, count, rows)
 
 
 @compiled
-def _turn_out(source, row_step, target, step, channels, to_row_step, count, rows):  # type: ignore[no-untyped-def]
-    _emit_turn_out(source, row_step, target, step, channels, to_row_step, count, rows)
+def _turn_out(source, pixel_step, row_step, target, step, channels, to_row_step, count, rows):  # type: ignore[no-untyped-def]
+    _emit_turn_out(source, pixel_step, row_step, target, step, channels, to_row_step, count, rows)
 
 
 def turn_in() -> int:
     """Where `_emit_turn_in`'s kernel is."""
-    return address_of(_turn_in, 8)
+    return address_of(_turn_in, 9)
 
 
 def turn_out() -> int:
     """Where `_emit_turn_out`'s kernel is."""
-    return address_of(_turn_out, 8)
+    return address_of(_turn_out, 9)
+
+
+@compiled
+def turn_rows(  # type: ignore[no-untyped-def]
+    source, place, step, channels, width, target, to_place, pixel_step, line, rows, turn_in
+):
+    """Turn in rows of LANES channels, or of `channels` if they are fewer: single numbers where the flat source ends.
+
+    The channels' runs are `step` apart, in the source their rows `width`, in the target `line`.
+    """
+    vectors = -(-width // LANES) * LANES
+    room = source.size - (place + (channels - 1) * step + vectors)  # beyond what the first row's last vector reads
+    safe = min(rows, room // width + 1) if room >= 0 else 0
+    begin, end = place_of(source) + 4 * place, place_of(target) + 4 * to_place
+    call(turn_in, begin, step, channels, width, end, pixel_step, line, width, safe)
+    for r in range(safe, rows):
+        for j in range(width):
+            for k in range(channels):
+                target[to_place + r * line + j * pixel_step + k] = source[place + k * step + r * width + j]
+
+
+@compiled
+def turn_back(  # type: ignore[no-untyped-def]
+    source, place, pixel_step, target, to_place, step, channels, count, turn_out
+):
+    """Turn out one row of so many channels: single numbers where there are too few pixels for a vector."""
+    if count >= LANES:
+        begin, end = place_of(source) + 4 * place, place_of(target) + 4 * to_place
+        call(turn_out, begin, pixel_step, 0, end, step, channels, 0, count, 1)
+        return
+    for k in range(channels):
+        for j in range(count):
+            target[to_place + k * step + j] = source[place + j * pixel_step + k]
 
 
 # Products -------------------------------------------------------------------------------------------------------------
@@ -394,3 +434,108 @@ def product(height: int, width: int) -> int:
     k, how many rows are wanted, whether C is added to, height, width).
     """
     return address_of(_product, 10, height, width)
+
+
+@emitted(knows_constants=True)
+def _emit_window_product(  # type: ignore[no-untyped-def]
+    typing, x, sources, offsets, weights, places, taps, channels, weight_row, begin, y, targets, rows, height, width
+):
+    tall, wide = height.literal_value, width.literal_value
+
+    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        code = _Lanes(context, builder)
+        x, sources, offsets, weights, places, taps, channels, weight_row, begin, y, targets, rows, _, _ = values
+        x, w, start, result = (code.place(address) for address in (x, weights, begin, y))
+        source, offset, place, target = (code.indices(address) for address in (sources, offsets, places, targets))
+        used = [code.least(_INDEX(r), _INDEX(0), rows) for r in range(tall)]
+        at = [code.at(x, code.number(source, r)) for r in used]
+        first = [code.vector(code.at(start, _INDEX(v * LANES))) for v in range(wide)]
+
+        def tap(k, sums):  # type: ignore[no-untyped-def]
+            read = code.number(offset, k)
+            pixels = [code.at(pixel, read) for pixel in at]
+            lines = code.at(w, code.number(place, k))
+
+            def step(c, sums):  # type: ignore[no-untyped-def]
+                line = code.at(lines, builder.mul(c, weight_row))
+                held = [code.vector(code.at(line, _INDEX(v * LANES))) for v in range(wide)]
+                spread = (code.spread(code.number(pixel, c)) for pixel in pixels)
+                pairs = ((factor, vector) for factor in spread for vector in held)
+                return [code.multiply_add(*pair, total) for pair, total in zip(pairs, sums, strict=True)]
+
+            return code.loop(_INDEX(0), channels, sums, step)
+
+        sums = code.loop(_INDEX(0), taps, first * tall, tap)
+        for r in range(tall):
+            with builder.if_then(builder.icmp_signed(">", rows, _INDEX(r))):
+                line = code.at(result, code.number(target, r))
+                for v in range(wide):
+                    code.store(sums[r * wide + v], code.at(line, _INDEX(v * LANES)))
+        return context.get_dummy_value()
+
+    return types.void(*(types.intp,) * 12, height, width), codegen
+
+
+@compiled
+def _window_product(  # type: ignore[no-untyped-def]
+    x, sources, offsets, weights, places, taps, channels, weight_row, begin, y, targets, rows, height, width
+):
+    _emit_window_product(
+        x, sources, offsets, weights, places, taps, channels, weight_row, begin, y, targets, rows, height, width
+    )
+
+
+def window_product(height: int, width: int) -> int:
+    """Where the kernel is of y[target[r]] = begin + sum over taps k, channels c of x[source[r] + offset[k] + c] * w[k, c].
+
+    It takes (x, sources, offsets, w, the places of its taps in it, how many taps, how many channels, the step between channels
+    in w, begin, y, targets, how many rows are wanted, height, width): lists of places hold distances in numbers.
+    """
+    return address_of(_window_product, 12, height, width)
+
+
+@emitted(knows_constants=True)
+def _emit_window_correlation(  # type: ignore[no-untyped-def]
+    typing, x, sources, count, gy, places, sums, row_step, rows, height, width
+):
+    tall, wide = height.literal_value, width.literal_value
+
+    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        code = _Lanes(context, builder)
+        x, sources, count, gy, places, sums, row_step, rows, _, _ = values
+        x, gradients, result = code.place(x), code.place(gy), code.place(sums)
+        source, place = code.indices(sources), code.indices(places)
+        used = [code.least(_INDEX(r), _INDEX(0), rows) for r in range(tall)]
+
+        def step(k, sums):  # type: ignore[no-untyped-def]
+            line = code.at(gradients, code.number(place, k))
+            held = [code.vector(code.at(line, _INDEX(v * LANES))) for v in range(wide)]
+            pixel = code.at(x, code.number(source, k))
+            spread = (code.spread(code.number(pixel, r)) for r in used)
+            pairs = ((factor, vector) for factor in spread for vector in held)
+            return [code.multiply_add(*pair, total) for pair, total in zip(pairs, sums, strict=True)]
+
+        totals = code.loop(_INDEX(0), count, [code.zero] * (tall * wide), step)
+        for r in range(tall):
+            with builder.if_then(builder.icmp_signed(">", rows, _INDEX(r))):
+                line = code.at(result, code.times(row_step, r))
+                for v in range(wide):
+                    to = code.at(line, _INDEX(v * LANES))
+                    code.store(builder.fadd(code.vector(to), totals[r * wide + v]), to)
+        return context.get_dummy_value()
+
+    return types.void(*(types.intp,) * 8, height, width), codegen
+
+
+@compiled
+def _window_correlation(x, sources, count, gy, places, sums, row_step, rows, height, width):  # type: ignore[no-untyped-def]
+    _emit_window_correlation(x, sources, count, gy, places, sums, row_step, rows, height, width)
+
+
+def window_correlation(height: int, width: int) -> int:
+    """Where the kernel is of sums[r, :] += sum over positions k of x[source[k] + r] * gy[place[k], :].
+
+    It takes (x, sources, how many positions, gy, the places in it, sums and the step between their rows, how many rows are
+    wanted, height, width).
+    """
+    return address_of(_window_correlation, 8, height, width)

@@ -96,8 +96,8 @@ class Layout(NamedTuple):
     @classmethod
     def of(cls, tiles: int, channels: int) -> Layout:
         """For an array (points, tiles, channels), channels filled up to whole vectors."""
-        whole = _whole(channels)
-        return cls(whole, tiles * whole + _GAP)
+        step = whole(channels)
+        return cls(step, tiles * step + _GAP)
 
 
 class _Tiling(NamedTuple):
@@ -165,25 +165,25 @@ class Winograd:
         size = geometry.in_size if is_backward else geometry.out_size
         tiles = geometry.batch * -(-size[0] // self.tile) * -(-size[1] // self.tile)
         inputs, outputs = (channels // geometry.groups for channels in (geometry.in_channels, geometry.out_channels))
-        sources, results = (outputs, _whole(inputs)) if is_backward else (inputs, _whole(outputs))
+        sources, results = (outputs, whole(inputs)) if is_backward else (inputs, whole(outputs))
         at_points = self.patch**2 * tiles * geometry.groups
-        return at_points * sources * results, at_points * (_whole(sources) + results), math.prod(geometry.weight_shape)
+        return at_points * sources * results, at_points * (whole(sources) + results), math.prod(geometry.weight_shape)
 
     def conv(self, x: Array, weight: Array, bias: Array | None, geometry: ConvGeometry) -> Array:
         """Cross-correlate `x` with `weight`, and add `bias`: see `numpy_conv.conv`. For what `serves` accepts."""
         y = np.empty(geometry.y_shape, x.dtype)
         (top, _), (left, _) = geometry.padding
-        for group in _groups(geometry, weight):
-            self._convolve(np.ascontiguousarray(x), group, False, _filled_up(bias, y), y, (top, left))
+        for group in channel_groups(geometry, weight):
+            self._convolve(np.ascontiguousarray(x), group, False, filled_up(bias, y), y, (top, left))
         return y
 
     def conv_input_grad(self, gy: Array, weight: Array, geometry: ConvGeometry) -> Array:
         """Convolve the output's gradient with the turned kernels: see `numpy_conv.conv_input_grad`."""
         gx = np.empty(geometry.x_shape, gy.dtype)
         padding = (self.kernel - 1 - geometry.padding[0][0], self.kernel - 1 - geometry.padding[1][0])
-        for inputs, outputs, kernels in _groups(geometry, weight):
+        for inputs, outputs, kernels in channel_groups(geometry, weight):
             turned = _Group(outputs, inputs, kernels)
-            self._convolve(np.ascontiguousarray(gy), turned, True, _filled_up(None, gx), gx, padding)
+            self._convolve(np.ascontiguousarray(gy), turned, True, filled_up(None, gx), gx, padding)
         return gx
 
     def conv_weight_grad(self, x: Array, gy: Array, geometry: ConvGeometry) -> Array:
@@ -191,8 +191,8 @@ class Winograd:
         x, gy = np.ascontiguousarray(x), np.ascontiguousarray(gy)
         (top, _), (left, _) = geometry.padding
         gweight = np.empty(geometry.weight_shape, x.dtype)
-        for group in _groups(geometry, gweight):
-            sums_bytes = 4 * self.patch**2 * group.channels * _whole(group.results)
+        for group in channel_groups(geometry, gweight):
+            sums_bytes = 4 * self.patch**2 * group.channels * whole(group.results)
             at_points = self._point_bytes(gy, group.channels + group.results)
             if self._is_by_tiles(4 * sums_bytes, at_points, sums_bytes):
                 self._correlate_by_tiles(x, gy, group, (top, left))
@@ -209,7 +209,7 @@ class Winograd:
     ) -> None:
         """Compute a group's channels of y, the way that reads less."""
         tiling = self._tiling(y, group.channels + group.results)
-        weights_bytes = 4 * self.patch**2 * group.channels * _whole(group.results)
+        weights_bytes = 4 * self.patch**2 * group.channels * whole(group.results)
         panels = -(-group.results // (_width(group.results) * LANES))
         reads_by_tiles = weights_bytes * (len(tiling.edges) - 1)
         reads_by_results = self._point_bytes(y, group.channels) * panels
@@ -237,7 +237,7 @@ class Winograd:
         read, made = Layout.of(tiling.most, channels), Layout.of(tiling.most, panels * panel)
         patches = rooms("patches", n * n * read.point_step + panel, x.dtype)
         points = rooms("points", n * n * made.point_step + panel, x.dtype)
-        height = _height(tiling.most, width)
+        height = height_of_tile(tiling.most, width)
         calls = (turn_in(), turn_out(), self._transform("input"), self._transform("output"), product(height, width))
         layout = (*read, panel_step, weight_step, *made)
         count = len(tiling.edges) - 1
@@ -261,7 +261,7 @@ class Winograd:
         strips = self._strips(x, y)
         weights = rooms("weights", n * n * weight_step, x.dtype)
         points = rooms("points", n * n * made.point_step, x.dtype)
-        height = _height(tiling.most, width)
+        height = height_of_tile(tiling.most, width)
         calls = (turn_in(), turn_out(), self._transform("kernel"), self._transform("output"), product(height, width))
         layout = (*read, 0, weight_step, *made)
         share(
@@ -288,7 +288,7 @@ class Winograd:
         strips = self._strips(x, gy)
         patches = rooms("patches", n * n * read.point_step, x.dtype)
         gradients = rooms("points", n * n * sent.point_step, x.dtype)
-        height = _height(channels, width)
+        height = height_of_tile(channels, width)
         calls = (turn_in(), self._transform("input"), self._transform("gradient"), product(height, width))
         layout = (*read, *sent, row_step, sum_step)
         share(
@@ -315,7 +315,7 @@ class Winograd:
         row_step, sum_step = panel, channels * panel + _GAP
         strips = self._strips(x, gy)
         sums = rooms("sums", n * n * sum_step, x.dtype)
-        height = _height(channels, width)
+        height = height_of_tile(channels, width)
         calls = (turn_out(), self._transform("to kernel"), product(height, width))
         made = np.empty(group.weight.shape, x.dtype)
         share(
@@ -339,7 +339,7 @@ class Winograd:
         self, x: Array, group: tuple[int, int], padding: tuple[int, int], tiling: _Tiling, y: Array, name: str
     ) -> tuple[Array, Layout]:
         """Transform all patches of x, or tiles of a gradient, by the matrix of this name: (points, tiles, channels)."""
-        layout = Layout.of(tiling.all, _whole(group[1], 2))
+        layout = Layout.of(tiling.all, whole(group[1], 2))
         result = borrow(name, (self.patch**2 * layout.point_step,), x.dtype)
         strips = self._strips(x, y)
         count = len(tiling.edges) - 1
@@ -358,7 +358,7 @@ class Winograd:
     def _point_bytes(self, y: Array, channels: int) -> int:
         """How large V or M of all tiles is, for so many channels."""
         down, along = -(-y.shape[2] // self.tile), -(-y.shape[3] // self.tile)
-        return 4 * self.patch**2 * len(y) * down * along * _whole(channels)
+        return 4 * self.patch**2 * len(y) * down * along * whole(channels)
 
     def _chunks(self, y: Array, channels: int) -> list[slice]:
         """Cut a batch into as few parts as memory allows, of about equal size."""
@@ -377,7 +377,7 @@ class Winograd:
         return rooms("strips", max(rows, kernels) + longest * LANES + 2 * LANES * LANES, x.dtype)
 
 
-def _groups(geometry: ConvGeometry, weight: Array) -> Iterator[_Group]:
+def channel_groups(geometry: ConvGeometry, weight: Array) -> Iterator[_Group]:
     """The groups of a convolution, and the kernels (o, c, kh, kw) of each."""
     channels, results = geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups
     weight = np.ascontiguousarray(weight)
@@ -386,7 +386,7 @@ def _groups(geometry: ConvGeometry, weight: Array) -> Iterator[_Group]:
         yield _Group((g * channels, channels), (g * results, results), weight[outputs])
 
 
-def _filled_up(bias: Array | None, y: Array) -> Array:
+def filled_up(bias: Array | None, y: Array) -> Array:
     """What is added to each channel of y, with room for vectors beyond the last."""
     added = np.zeros(y.shape[1] + 2 * LANES, y.dtype)
     if bias is not None:
@@ -403,7 +403,7 @@ def _tiling(batch: int, size: tuple[int, int], m: int, n: int, channels: int) ->
     return _Tiling((down, along), np.array([rows * k // count for k in range(count + 1)]))
 
 
-def _whole(channels: int, vectors: int = 1) -> int:
+def whole(channels: int, vectors: int = 1) -> int:
     """How many numbers hold so many channels in whole vectors, or in whole pairs of them."""
     return -(-channels // (vectors * LANES)) * vectors * LANES
 
@@ -414,7 +414,7 @@ def _width(results: int) -> int:
 
 
 @functools.lru_cache(maxsize=512)
-def _height(rows: int, width: int) -> int:
+def height_of_tile(rows: int, width: int) -> int:
     """How many rows a product makes at once: as many as leave least to do beyond the last."""
     if width == 1:
         return 8

@@ -12,7 +12,7 @@ All functions take the places of microkernels in `calls`: turning in, turning ou
 from __future__ import annotations
 
 from tinygrad_cnn.kernels.numba_compile import compiled
-from tinygrad_cnn.kernels.numba_lanes import LANES, call, place_of
+from tinygrad_cnn.kernels.numba_lanes import LANES, call, place_of, turn_back, turn_rows
 
 CHANNELS_AT_ONCE = 16
 """Of how many input channels kernels are transformed at once."""
@@ -28,19 +28,6 @@ def _clear(numbers, start, stop):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _turn_rows(flat, source, step, channels, width, strip, target, line, rows, turn_in):  # type: ignore[no-untyped-def]
-    """Turn so many rows of LANES channels, or of `channels` if they are fewer, into pixels; single numbers at flat's end."""
-    vectors = -(-width // LANES) * LANES
-    room = flat.size - (source + (channels - 1) * step + vectors)  # beyond what the first row's last vector reads
-    safe = min(rows, room // width + 1) if room >= 0 else 0
-    call(turn_in, place_of(flat) + 4 * source, step, channels, width, place_of(strip) + 4 * target, line, width, safe)
-    for r in range(safe, rows):
-        for j in range(width):
-            for k in range(channels):
-                strip[target + r * line + j * LANES + k] = flat[source + k * step + r * width + j]
-
-
-@compiled
 def _lay_strip(  # type: ignore[no-untyped-def]
     flat, place, channels, size, first_row, rows, left, strip, pitch, turn_in
 ):
@@ -51,9 +38,8 @@ def _lay_strip(  # type: ignore[no-untyped-def]
     end = max(top, min(rows, height - first_row))
     begin = top * line + left * LANES
     if end > top:
-        _turn_rows(
-            flat, place + (first_row + top) * width, height * width, channels, width, strip, begin, line, end - top, turn_in
-        )
+        source = place + (first_row + top) * width
+        turn_rows(flat, source, height * width, channels, width, strip, begin, LANES, line, end - top, turn_in)
     _clear(strip, 0, begin)
     gap = (pitch - width) * LANES
     for r in range(top, end):
@@ -122,7 +108,7 @@ def from_points(  # type: ignore[no-untyped-def]
             place = ((image * channels + first_result + o) * height + row * m) * width
             if width >= LANES:
                 call(
-                    turn_out, place_of(strip), line, place_of(flat) + 4 * place, height * width, some, width, width, kept
+                    turn_out, place_of(strip), LANES, line, place_of(flat) + 4 * place, height * width, some, width, width, kept
                 )  # fmt: skip
             else:
                 for k in range(some):
@@ -152,10 +138,10 @@ def kernels_at_points(  # type: ignore[no-untyped-def]
             if is_turned:
                 for k in range(count):
                     place = ((c + k) * all_results + o) * taps
-                    _turn_rows(flat, place, taps, some, taps, strip, k * taps * LANES, 0, 1, turn_in)
+                    turn_rows(flat, place, taps, some, taps, strip, k * taps * LANES, LANES, 0, 1, turn_in)
             else:
                 place = (o * channels + c) * taps
-                _turn_rows(flat, place, channels * taps, some, count * taps, strip, 0, 0, 1, turn_in)
+                turn_rows(flat, place, channels * taps, some, count * taps, strip, 0, LANES, 0, 1, turn_in)
             call(
                 transform, place_of(strip) + 4 * begin, way * side * LANES, way * LANES, taps * LANES,
                 target + 4 * (c * panel + v), n * point_step, point_step, panel, count, 0, 0,
@@ -179,12 +165,7 @@ def points_to_kernels(  # type: ignore[no-untyped-def]
                 side * LANES, LANES, taps * LANES, count, 0, 0,
             )  # fmt: skip
             place = (o * channels + c) * taps
-            if count * taps >= LANES:
-                call(turn_out, place_of(strip), 0, place_of(flat) + 4 * place, channels * taps, some, 0, count * taps, 1)
-            else:
-                for k in range(some):
-                    for j in range(count * taps):
-                        flat[place + k * channels * taps + j] = strip[j * LANES + k]
+            turn_back(strip, 0, LANES, flat, place, channels * taps, some, count * taps, turn_out)
 
 
 @compiled

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from tinygrad_cnn.kernels.arrays import Array
 
-KEPT_BYTES = 19 << 20
+KEPT_BYTES = 2 << 20
 
 _LINE_BYTES = 64
 
