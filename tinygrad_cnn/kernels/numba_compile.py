@@ -15,16 +15,19 @@ did before. So every kernel is kept with the state of all files that hold compil
 one of them changes.
 """
 
+# mypy: disable-error-code="no-untyped-call"
+
 from __future__ import annotations
 
 import functools
 import pathlib
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numba
-from numba.core import event
+from numba import types
+from numba.core import cgutils, event
 from numba.extending import intrinsic
 
 Loops = Callable[..., None]
@@ -44,13 +47,82 @@ def compiled(loops: Loops | None = None, *, fastmath: Collection[str] = ()) -> A
     """
     if loops is None:
         return functools.partial(compiled, fastmath=fastmath)
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath)}
+    return _kept(loops, fastmath)
+
+
+def inner(loops: Loops | None = None, *, fastmath: Collection[str] = ()) -> Any:
+    """Compile a function that only compiled code calls: see `compiled`. It has nothing that Python could call.
+
+    What Python calls reads its arguments from Python's objects, and compiling that takes longer than many a loop.
+    """
+    if loops is None:
+        return functools.partial(inner, fastmath=fastmath)
+    return _kept(loops, fastmath, no_cpython_wrapper=True)
+
+
+def _kept(loops: Loops, fastmath: Collection[str], **more: Any) -> Any:
+    options = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath), "no_cfunc_wrapper": True, **more}
     try:
         kernel = numba.njit(cache=True, **options)(loops)
     except RuntimeError:  # numba has found no place for its cache that it may write to
         return numba.njit(**options)(loops)
     kernel._cache._cache_file._source_stamp = _sources()
     return kernel
+
+
+def address_of(kernel: Any, *parameters: types.Type) -> int:
+    """Compile a kernel for arguments of these types, or find it on disk, and say where its instructions begin."""
+    kernel.compile(parameters)
+    found = kernel.overloads[parameters]
+    return int(found.library.get_pointer_to_function(found.fndesc.llvm_func_name))
+
+
+def call(context: Any, builder: Any, address: Any, parameters: Sequence[types.Type], arguments: Sequence[Any]) -> None:
+    """Emit the call of a kernel that begins at an address. It must return nothing, and not raise: nobody would hear of it."""
+    convention = context.call_conv
+    function_type = convention.get_function_type(types.none, parameters)
+    unused = [cgutils.alloca_once(builder, pointer.pointee) for pointer in function_type.args[:2]]  # for results and errors
+    values = convention._get_arg_packer(parameters).as_arguments(builder, arguments)
+    builder.call(builder.inttoptr(address, function_type.as_pointer()), [*unused, *values])
+
+
+def apart(parameters: Callable[[types.Type], tuple[types.Type, ...]]) -> Any:
+    """Make a decorator for a function that other compiled code calls through its address, and that is compiled only once.
+
+    What compiled code calls by name, LLVM optimizes and translates again for each caller. What is kept apart takes its address
+    as one more argument in front: `function(address, *arguments)`, where Python has found `function.address(dtype)`.
+
+    Parameters
+    ----------
+    parameters : callable
+        From the type of numbers to the types of the function's parameters. The first is an array of such numbers.
+    """
+
+    def decorate(loops: Loops) -> Any:
+        kernel = inner(loops)
+        function = through_address(lambda *arguments: parameters(arguments[0].dtype))
+        function.address = functools.cache(lambda dtype: address_of(kernel, *parameters(numba.from_dtype(dtype))))
+        return function
+
+    return decorate
+
+
+def through_address(parameters: Callable[..., tuple[types.Type, ...]]) -> Any:
+    """Make a function, for compiled code, of an address and of arguments for what begins there.
+
+    Its parameters are those that `parameters` makes of the types of the arguments, which are converted to them.
+    """
+
+    def calling(typing: Any, address: Any, *arguments: Any) -> Any:
+        wanted = parameters(*arguments)
+
+        def codegen(context: Any, builder: Any, _: Any, values: Any) -> Any:
+            call(context, builder, values[0], wanted, cgutils.unpack_tuple(builder, values[1], len(wanted)))
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.StarArgTuple(wanted)), codegen
+
+    return emitted(calling)
 
 
 @functools.cache
@@ -88,4 +160,4 @@ class _Announcement(event.Listener):
         pass
 
 
-event.register("numba:compile", _Announcement())  # type: ignore[no-untyped-call]
+event.register("numba:compile", _Announcement())

@@ -39,7 +39,7 @@ from tinygrad_cnn.kernels.arrays import Array
 from tinygrad_cnn.kernels.geometry import ConvGeometry
 from tinygrad_cnn.kernels.numba_conv import arrange
 from tinygrad_cnn.kernels.numba_crew import grain_of, rooms, share
-from tinygrad_cnn.kernels.numba_simd import ACCUMULATORS, Tile, tile
+from tinygrad_cnn.kernels.numba_simd import ACCUMULATORS, Tile, correlate_positions, multiply_add
 from tinygrad_cnn.kernels.numba_winograd_loops import (
     LANES,
     convolve_blocks,
@@ -128,7 +128,7 @@ class Winograd:
         rows = self._rows(y.shape[2:])
         chunks = self._chunks(len(x), rows, max(weight.shape[:2]))
         shape = _shape(y.shape[1], (_run(rows, chunks[-1].stop - chunks[-1].start) - LANES) // LANES)
-        weights = self._weights_at_points(weight, len(shape[0]))
+        weights = self._weights_at_points(weight, shape.rows)
         begin = _begin(bias, weights)
         for here in chunks:
             patches = self._transformed(x[here], rows, padding, "patches", is_input=True)
@@ -141,7 +141,8 @@ class Winograd:
         run = patches.shape[2]
         offsets = np.arange(patches.shape[1], dtype=np.int64) * run
         lists = _lists(run // LANES)
-        arguments = (patches, weights, begin, points, offsets, *lists, self.size, shape)
+        multiply = multiply_add.address(shape, points.dtype)
+        arguments = (patches, weights, begin, points, offsets, *lists, self.size, multiply, shape.rows, shape.columns)
         grain = grain_of(points.shape[1] * patches[0].size // 4)
         share(multiply_points, *arguments, count=self.points, grain=grain, slots=len(lists[0]))
 
@@ -149,10 +150,11 @@ class Winograd:
         """Add the product of gradients (o, patches) and inputs (patches, c) at each point."""
         run = patches.shape[2]
         offsets = np.arange(patches.shape[1], dtype=np.int64) * run
-        shape = tile(4, 6, LANES) if ACCUMULATORS == 24 else tile(3, 3, LANES)
+        shape = Tile(4, 6, LANES) if ACCUMULATORS == 24 else Tile(3, 3, LANES)
         lists = _lists(run // LANES)
         grain = grain_of(tiles.shape[1] * patches[0].size // 4)
-        arguments = (tiles, patches, total, offsets, *lists, shape)
+        correlator = correlate_positions.address(shape, total.dtype)
+        arguments = (tiles, patches, total, offsets, *lists, correlator, shape.rows, shape.columns)
         share(correlate_points, *arguments, count=self.points, grain=grain, slots=len(lists[0]))
 
     def _convolve_by_block(self, x: Array, weight: Array, bias: Array | None, y: Array, padding: tuple[int, int]) -> None:
@@ -160,7 +162,7 @@ class Winograd:
         images = max(1, min(-(-batch // 4), _BLOCK_BYTES // (self.points * (channels + results) * math.prod(rows) * 4)))
         vectors = -(-math.prod(rows) * images // LANES)
         shape = _shape(results, vectors)
-        weights = self._weights_at_points(weight, len(shape[0]))
+        weights = self._weights_at_points(weight, shape.rows)
         begin = _begin(bias, weights)
         run = _run(rows, images)
         offsets = np.arange(channels, dtype=np.int64) * run
@@ -170,7 +172,8 @@ class Winograd:
         points = rooms("points", self.points * results * run, x.dtype)
         room = rooms("rows", self._room_for_rows(rows, images), x.dtype)
         arguments = (
-            x, y, weights, begin, count, rows, padding, offsets, run, patches, points, room, *_lists(vectors), self.size, shape
+            x, y, weights, begin, count, rows, padding, offsets, run, patches, points, room, *_lists(vectors), self.size,
+            multiply_add.address(shape, x.dtype), shape.rows, shape.columns,
         )  # fmt: skip
         grain = grain_of(self.points * run * channels * results // 4)
         share(convolve_blocks, *arguments, count=count, grain=grain, slots=len(room))
@@ -252,7 +255,7 @@ def _shape(results: int, vectors: int) -> Tile:
     """The tile of `multiply_add` that does least beyond the last channel and position."""
     shapes = [(rows, min(6, ACCUMULATORS // rows)) for rows in (4, 6, 8, 12) if rows <= ACCUMULATORS]
     cost = {(h, w): -(-results // h) * -(-vectors // w) * max(h * w / 2, h / 2 + w) for h, w in shapes}
-    return tile(*min(shapes, key=lambda shape: cost[shape]), LANES)
+    return Tile(*min(shapes, key=lambda shape: cost[shape]), LANES)
 
 
 def _begin(bias: Array | None, weights: Array) -> Array:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.kernels.numba_compile import compiled
-from tinygrad_cnn.kernels.numba_crew import address_of, hand_out, task
+from tinygrad_cnn.kernels.numba_compile import inner
+from tinygrad_cnn.kernels.numba_crew import shared
 from tinygrad_cnn.kernels.numba_simd import (
     VECTOR_BYTES,
     collect_fours,
@@ -23,6 +23,7 @@ from tinygrad_cnn.kernels.numba_simd import (
     deal_twos,
     linear,
     multiply_add,
+    place,
 )
 
 Matrix = tuple[tuple[float, ...], ...]
@@ -72,7 +73,7 @@ _gradient_2, _to_kernel_2 = _turned(OUTPUT[2]), _turned(KERNEL[2])
 _gradient_4, _to_kernel_4 = _turned(OUTPUT[4]), _turned(KERNEL[4])
 
 
-@compiled
+@inner
 def _input(  # type: ignore[no-untyped-def]
     source, source_base, source_at, target, target_base, target_at, count, times, source_step, target_step, m
 ):
@@ -82,7 +83,7 @@ def _input(  # type: ignore[no-untyped-def]
         _input_4(source, source_base, source_at, target, target_base, target_at, count, times, source_step, target_step)
 
 
-@compiled
+@inner
 def _output(  # type: ignore[no-untyped-def]
     source, source_base, source_at, target, target_base, target_at, count, times, source_step, target_step, m
 ):
@@ -92,7 +93,7 @@ def _output(  # type: ignore[no-untyped-def]
         _output_4(source, source_base, source_at, target, target_base, target_at, count, times, source_step, target_step)
 
 
-@compiled
+@inner
 def _kernel(  # type: ignore[no-untyped-def]
     source, source_base, source_at, target, target_base, target_at, count, times, source_step, target_step, m
 ):
@@ -102,7 +103,7 @@ def _kernel(  # type: ignore[no-untyped-def]
         _kernel_4(source, source_base, source_at, target, target_base, target_at, count, times, source_step, target_step)
 
 
-@compiled
+@inner
 def _gradient(  # type: ignore[no-untyped-def]
     source, source_base, source_at, target, target_base, target_at, count, times, source_step, target_step, m
 ):
@@ -112,7 +113,7 @@ def _gradient(  # type: ignore[no-untyped-def]
         _gradient_4(source, source_base, source_at, target, target_base, target_at, count, times, source_step, target_step)
 
 
-@compiled
+@inner
 def _to_kernel(  # type: ignore[no-untyped-def]
     source, source_base, source_at, target, target_base, target_at, count, times, source_step, target_step, m
 ):
@@ -122,7 +123,7 @@ def _to_kernel(  # type: ignore[no-untyped-def]
         _to_kernel_4(source, source_base, source_at, target, target_base, target_at, count, times, source_step, target_step)
 
 
-@compiled
+@inner
 def _deal(source, source_at, target, target_at, step, count, m):  # type: ignore[no-untyped-def]
     if m == 2:
         deal_twos(source, source_at, target, target_at, step, count)
@@ -130,7 +131,7 @@ def _deal(source, source_at, target, target_at, step, count, m):  # type: ignore
         deal_fours(source, source_at, target, target_at, step, count)
 
 
-@compiled
+@inner
 def _collect(source, source_at, step, target, target_at, count, m):  # type: ignore[no-untyped-def]
     if m == 2:
         collect_twos(source, source_at, step, target, target_at, count)
@@ -141,8 +142,8 @@ def _collect(source, source_at, step, target, target_at, count, m):  # type: ign
 # Kernels --------------------------------------------------------------------------------------------------------------
 
 
-@compiled
-def _transform_arranged(arranged, is_turned, weights, rooms, m, slot, start, stop):  # type: ignore[no-untyped-def]
+@shared
+def transform_arranged(arranged, is_turned, weights, rooms, m, slot, start, stop):  # type: ignore[no-untyped-def]
     """U = G g G.T for some tiles of channels; all channels and rows of a tile are one run."""
     room = rooms[slot]
     _, _, channels, height = weights.shape
@@ -160,7 +161,7 @@ def _transform_arranged(arranged, is_turned, weights, rooms, m, slot, start, sto
             copy_run(room, (9 + 3 * (m + 2) + point) * run, weights[point, part].reshape(-1), 0, size)
 
 
-@compiled
+@inner
 def _kernels_at_points(room, run, size, m):  # type: ignore[no-untyped-def]
     """From 9 runs at the beginning of the room to (3, 3), (n, 3), and then (n, n) runs, one after the other."""
     n = m + 2
@@ -179,8 +180,8 @@ def _kernels_at_points(room, run, size, m):  # type: ignore[no-untyped-def]
         _kernel(room, 0, source, room, 0, target, size, 1, 0, 0, m)
 
 
-@compiled
-def _transform_to_kernels(total, gweight, rooms, m, slot, start, stop):  # type: ignore[no-untyped-def]
+@shared
+def transform_to_kernels(total, gweight, rooms, m, slot, start, stop):  # type: ignore[no-untyped-def]
     """G.T total G for some output channels: (n * n, o, c) to (o, c, 3, 3)."""
     room = rooms[slot]
     n = m + 2
@@ -212,8 +213,8 @@ def _transform_to_kernels(total, gweight, rooms, m, slot, start, stop):  # type:
 # Images ---------------------------------------------------------------------------------------------------------------
 
 
-@compiled
-def _transform_channels(x, images, rows, padding, is_input, result, rooms, m, slot, start, stop):  # type: ignore[no-untyped-def]
+@shared
+def transform_channels(x, images, rows, padding, is_input, result, rooms, m, slot, start, stop):  # type: ignore[no-untyped-def]
     """Transform some channels of all images, so many images at once: (points, channels, run)."""
     room = rooms[slot]
     _, channels, run = result.shape
@@ -227,7 +228,7 @@ def _transform_channels(x, images, rows, padding, is_input, result, rooms, m, sl
             flat[(point * channels + c) * run + len(x) * rows[0] * rows[1] : (point * channels + c + 1) * run] = 0
 
 
-@compiled
+@inner
 def _transform_images(  # type: ignore[no-untyped-def]
     x, channel, first, images, rows, padding, is_input, target, base, point_step, room, m
 ):
@@ -266,7 +267,7 @@ def _transform_images(  # type: ignore[no-untyped-def]
             _gradient(room, 0, from_rows, target, base, to_rows, size // m, 1, 0, 0, m)
 
 
-@compiled
+@inner
 def _pad(flat, source, height, width, target, place, tall, pitch, padding):  # type: ignore[no-untyped-def]
     """Copy an image into the middle of zeros."""
     top, left = padding
@@ -285,8 +286,8 @@ def _pad(flat, source, height, width, target, place, tall, pitch, padding):  # t
         target[place + j] = 0
 
 
-@compiled
-def _transform_channels_back(points, images, y, rows, rooms, m, slot, start, stop):  # type: ignore[no-untyped-def]
+@shared
+def transform_channels_back(points, images, y, rows, rooms, m, slot, start, stop):  # type: ignore[no-untyped-def]
     """Transform some channels of the output back, so many images at once."""
     room = rooms[slot]
     _, results, run = points.shape
@@ -297,7 +298,7 @@ def _transform_channels_back(points, images, y, rows, rooms, m, slot, start, sto
             _transform_back(flat, base, results * run, y, o, first, min(images, len(y) - first), rows, room, m)
 
 
-@compiled
+@inner
 def _transform_back(points, base, point_step, y, o, first, images, rows, room, m):  # type: ignore[no-untyped-def]
     """Y = A.T M A for all tiles of one channel of the output."""
     height, width = y.shape[2:]
@@ -330,7 +331,7 @@ def _transform_back(points, base, point_step, y, o, first, images, rows, room, m
 # Points ---------------------------------------------------------------------------------------------------------------
 
 
-@compiled
+@inner
 def _list_run(vectors, at_once, sources, targets):  # type: ignore[no-untyped-def]
     """List the vectors of a run, the last of them as often as a tile may have too many; return how many there are."""
     for k in range(vectors + at_once - 1):
@@ -338,47 +339,48 @@ def _list_run(vectors, at_once, sources, targets):  # type: ignore[no-untyped-de
     return vectors
 
 
-@compiled
+@inner
 def _multiply_point(  # type: ignore[no-untyped-def]
-    patches, weights, begin, points, point, channels, results, run, offsets, sources, targets, count, m, tile
+    patches, weights, begin, points, point, channels, results, run, offsets, sources, targets, count, m, multiply, height, width
 ):
     """M = U V at one point; patches and points are flat."""
-    height, width = len(tile[0]), len(tile[1])
     kind = 1 if point == m + 3 else 0
     for part in range(weights.shape[1]):
         o = part * height
         for vector in range(0, count, width):
             multiply_add(
-                patches, point * channels * run, offsets, weights[point, part], begin[kind, part], points,
-                (point * results + o) * run, run, results - o, sources, targets, vector, tile,
+                multiply, place(patches, point * channels * run), place(offsets, 0), channels,
+                place(weights, (point * weights.shape[1] + part) * channels * height),
+                place(begin, (kind * weights.shape[1] + part) * height), place(points, (point * results + o) * run), run,
+                results - o, place(sources, vector), place(targets, vector),
             )  # fmt: skip
 
 
-@compiled
-def _multiply_points(  # type: ignore[no-untyped-def]
-    patches, weights, begin, points, offsets, all_sources, all_targets, m, tile, slot, start, stop
+@shared
+def multiply_points(  # type: ignore[no-untyped-def]
+    patches, weights, begin, points, offsets, all_sources, all_targets, m, multiply, height, width, slot, start, stop
 ):
     """M = U V at some points: patches (points, c, run), weights (points, tiles, c, tile rows), points (points, o, run)."""
     sources, targets = all_sources[slot], all_targets[slot]
     _, channels, run = patches.shape
     results = points.shape[1]
-    count = _list_run(run // LANES - 1, len(tile[1]), sources, targets)
+    count = _list_run(run // LANES - 1, width, sources, targets)
     flat, flat_points = patches.reshape(-1), points.reshape(-1)
     for point in range(start, stop):
         _multiply_point(
-            flat, weights, begin, flat_points, point, channels, results, run, offsets, sources, targets, count, m, tile
-        )
+            flat, weights, begin, flat_points, point, channels, results, run, offsets, sources, targets, count, m, multiply,
+            height, width,
+        )  # fmt: skip
 
 
-@compiled
-def _correlate_points(  # type: ignore[no-untyped-def]
-    tiles, patches, total, offsets, all_sources, all_targets, tile, slot, start, stop
+@shared
+def correlate_points(  # type: ignore[no-untyped-def]
+    tiles, patches, total, offsets, all_sources, all_targets, correlator, height, width, slot, start, stop
 ):
     """Add to total (points, o, c), at some points, the sums over tiles (points, o, run) times patches (points, c, run)."""
     sources, targets = all_sources[slot], all_targets[slot]
     _, results, run = tiles.shape
     channels = patches.shape[1]
-    height, width = len(tile[0]), len(tile[1])
     count = _list_run(run // LANES - 1, 1, sources, targets)
     flat, flat_total = tiles.reshape(-1), total.reshape(-1)
     for point in range(start, stop):
@@ -386,91 +388,40 @@ def _correlate_points(  # type: ignore[no-untyped-def]
         for c in range(0, channels, width):
             for o in range(0, results, height):
                 correlate_positions(
-                    here, offsets, c, channels - c, flat, (point * results + o) * run, run, results - o, sources, targets,
-                    count, count, 0, flat_total, (point * results + o) * channels + c, channels, tile,
+                    correlator, place(here, 0), place(offsets, c), channels - c, place(flat, (point * results + o) * run), run,
+                    results - o, place(sources, 0), place(targets, 0), count, count, 0,
+                    place(flat_total, (point * results + o) * channels + c), channels,
                 )  # fmt: skip
 
 
-@compiled
-def _convolve_blocks(  # type: ignore[no-untyped-def]
-    x, y, weights, begin, count, rows, padding, offsets, run, patches, points, rooms, sources, targets, m, tile,
-    slot, start, stop,
+@shared
+def convolve_blocks(  # type: ignore[no-untyped-def]
+    x, y, weights, begin, count, rows, padding, offsets, run, patches, points, rooms, sources, targets, m, multiply,
+    height, width, slot, start, stop,
 ):  # fmt: skip
     """All channels of y on some of `count` blocks of images; the scratch memory has a row for each thread."""
     for block in range(start, stop):
         first, end = len(x) * block // count, len(x) * (block + 1) // count
         _convolve_block(
             x, y, weights, begin, first, end - first, rows, padding, offsets, run, patches[slot], points[slot], rooms[slot],
-            sources[slot], targets[slot], m, tile,
+            sources[slot], targets[slot], m, multiply, height, width,
         )  # fmt: skip
 
 
-@compiled
+@inner
 def _convolve_block(  # type: ignore[no-untyped-def]
-    x, y, weights, begin, first, images, rows, padding, offsets, run, patches, points, room, sources, targets, m, tile
-):
+    x, y, weights, begin, first, images, rows, padding, offsets, run, patches, points, room, sources, targets, m, multiply,
+    height, width,
+):  # fmt: skip
     """All channels of y on some images: transform, multiply point by point, transform back."""
     channels, results = x.shape[1], y.shape[1]
     for c in range(channels):
         _transform_images(x, c, first, images, rows, padding, True, patches, c * run, channels * run, room, m)
-    count = _list_run(-(-images * rows[0] * rows[1] // LANES), len(tile[1]), sources, targets)
+    count = _list_run(-(-images * rows[0] * rows[1] // LANES), width, sources, targets)
     for point in range((m + 2) ** 2):
         _multiply_point(
-            patches, weights, begin, points, point, channels, results, run, offsets, sources, targets, count, m, tile
-        )
+            patches, weights, begin, points, point, channels, results, run, offsets, sources, targets, count, m, multiply,
+            height, width,
+        )  # fmt: skip
     for o in range(results):
         _transform_back(points, o * run, results * run, y, o, first, images, rows, room, m)
-
-
-# Shared among threads -------------------------------------------------------------------------------------------------
-
-
-_transform_arranged_task = task(_transform_arranged)
-_transform_to_kernels_task = task(_transform_to_kernels)
-_transform_channels_task = task(_transform_channels)
-_transform_channels_back_task = task(_transform_channels_back)
-_multiply_points_task = task(_multiply_points)
-_correlate_points_task = task(_correlate_points)
-_convolve_blocks_task = task(_convolve_blocks)
-
-
-@compiled
-def transform_arranged(work, *arguments):  # type: ignore[no-untyped-def]
-    """Share the tiles among threads: see `_transform_arranged`."""
-    hand_out(_transform_arranged_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def transform_to_kernels(work, *arguments):  # type: ignore[no-untyped-def]
-    """Share the output channels among threads: see `_transform_to_kernels`."""
-    hand_out(_transform_to_kernels_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def transform_channels(work, *arguments):  # type: ignore[no-untyped-def]
-    """Share the channels among threads: see `_transform_channels`."""
-    hand_out(_transform_channels_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def transform_channels_back(work, *arguments):  # type: ignore[no-untyped-def]
-    """Share the channels among threads: see `_transform_channels_back`."""
-    hand_out(_transform_channels_back_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def multiply_points(work, *arguments):  # type: ignore[no-untyped-def]
-    """Share the points among threads: see `_multiply_points`."""
-    hand_out(_multiply_points_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def correlate_points(work, *arguments):  # type: ignore[no-untyped-def]
-    """Share the points among threads: see `_correlate_points`."""
-    hand_out(_correlate_points_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def convolve_blocks(work, *arguments):  # type: ignore[no-untyped-def]
-    """Share the blocks among threads: see `_convolve_blocks`."""
-    hand_out(_convolve_blocks_task(arguments), address_of(arguments), work)
