@@ -1,11 +1,12 @@
 """Which algorithm computes a convolution: the one whose predicted time is least.
 
-There are five, and each computes all three kernels (`conv`, `conv_input_grad`, `conv_weight_grad`):
+There are six, and each computes all three kernels (`conv`, `conv_input_grad`, `conv_weight_grad`):
 
     columns     `numpy_conv`      columns of windows and a matrix product; the plain product where that is enough
     planes      `numba_conv`      tap by tap from shifted planes, in vector loops
     winograd2   `numba_winograd`  4 / 9 of the multiplications, for 3 x 3 kernels with stride 1 in single precision
     winograd4   `numba_winograd`  1 / 4 of the multiplications, at the price of some accuracy
+    winograd5   `numba_winograd`  9 / 25 of them, for 5 x 5 kernels, at the same price
     fft         `fft_conv`        spectra, for large kernels
 
 The time of each is predicted from what it has to do: a constant for the call, so much for each multiplication, number
@@ -49,6 +50,7 @@ _PLACES = {
     "planes": ("numba_conv", ""),
     "winograd2": ("numba_winograd", "f2"),
     "winograd4": ("numba_winograd", "f4"),
+    "winograd5": ("numba_winograd", "f5"),
     "fft": ("fft_conv", ""),
 }
 """The module that has each, and what in it, if it is not the module itself."""
@@ -178,12 +180,7 @@ def features(name: str, geometry: ConvGeometry, *, is_backward: bool = False) ->
         )
         return [1, multiplied, moved, weights]
     if name.startswith("winograd"):
-        tile = int(name[-1])
-        points = (tile + 2) ** 2
-        height, width = geometry.in_size if is_backward else geometry.out_size
-        patches = images * -(-height // tile) * (-(-width // tile) + 1)
-        channels = (geometry.in_channels, geometry.out_channels)
-        return [1, points * patches * math.prod(channels), points * patches * sum(channels), weights]
+        return [1, *_place(name).work(geometry, is_backward=is_backward)]
     padded = math.prod(n + sum(pad) for n, pad in zip(geometry.in_size, geometry.padding, strict=True))
     spectra = images * (geometry.in_channels + geometry.out_channels) + math.prod(geometry.weight_shape[:2])
     pairs = images * geometry.out_channels * geometry.in_channels / geometry.groups

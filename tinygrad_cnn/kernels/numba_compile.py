@@ -95,12 +95,12 @@ def apart(parameters: Callable[[types.Type], tuple[types.Type, ...]]) -> Any:
     Parameters
     ----------
     parameters : callable
-        From the type of numbers to the types of the function's parameters. The first is an array of such numbers.
+        From the type of numbers to the types of the function's parameters. The first array has such numbers.
     """
 
     def decorate(loops: Loops) -> Any:
         kernel = inner(loops)
-        function = through_address(lambda *arguments: parameters(arguments[0].dtype))
+        function = through_address(lambda *given: parameters(next(of.dtype for of in given if isinstance(of, types.Array))))
         function.address = functools.cache(lambda dtype: address_of(kernel, *parameters(numba.from_dtype(dtype))))
         return function
 

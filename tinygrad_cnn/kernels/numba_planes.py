@@ -21,7 +21,7 @@ from tinygrad_cnn.kernels.numba_simd import (
     correlate,
     correlate_positions,
     multiply_add,
-    place,
+    place_of,
     turn,
 )
 
@@ -204,16 +204,16 @@ def multiply_planes(  # type: ignore[no-untyped-def]
         for more in range(vectors - 1):  # what a last tile has too many
             sources[count + more], targets[count + more] = sources[count - 1], targets[count - 1]
         for g in range(groups):
-            group_planes = place(planes, g * (channels // groups) * channel_size)
+            group_planes = place_of(planes, g * (channels // groups) * channel_size)
             for part in range(tiles):
                 o = part * rows
                 base = ((first_image * groups + g) * results + o) * step + first_row * width
                 at = g * tiles + part
                 for vector in range(0, count, vectors):
                     multiply_add(
-                        multiply, group_planes, place(offsets, 0), len(offsets), place(weights, at * len(offsets) * rows),
-                        place(begin, at * rows), place(flat, base), step, results - o, place(sources, vector),
-                        place(targets, vector),
+                        multiply, group_planes, place_of(offsets, 0), len(offsets), place_of(weights, at * len(offsets) * rows),
+                        place_of(begin, at * rows), place_of(flat, base), step, results - o, place_of(sources, vector),
+                        place_of(targets, vector),
                     )  # fmt: skip
 
 
@@ -249,7 +249,7 @@ def correlate_planes(  # type: ignore[no-untyped-def]
             positions = block_rows * width
             to = 0
             for g in range(first_group, end_group):
-                group_planes = place(planes, (g - first_group) * group_channels * channel_size)
+                group_planes = place_of(planes, (g - first_group) * group_channels * channel_size)
                 begin = (first_image * groups + g) * results * step + first_row * width
                 for part in range(tiles):
                     for n in range(images):
@@ -261,8 +261,8 @@ def correlate_planes(  # type: ignore[no-untyped-def]
                             )  # fmt: skip
                     for k in range(0, wanted, taps_at_once):
                         correlate(
-                            correlator, group_planes, place(offsets, k), wanted - k, place(turned, 0), images, size, positions,
-                            place(totals, to + k * depth),
+                            correlator, group_planes, place_of(offsets, k), wanted - k, place_of(turned, 0), images, size,
+                            positions, place_of(totals, to + k * depth),
                         )  # fmt: skip
                     to += wanted * depth
         for g in range(first_group, end_group):
@@ -285,7 +285,7 @@ def _turn_runs(  # type: ignore[no-untyped-def]
 ):
     """Transpose as many runs as a vector has lanes: see `turn`, here for runs of any length."""
     if count >= lanes:
-        turn(turner, place(source, source_at), source_step, place(target, target_at), target_step, count)
+        turn(turner, place_of(source, source_at), source_step, place_of(target, target_at), target_step, count)
         return
     for k in range(count):
         for n in range(lanes):
@@ -298,7 +298,7 @@ def _turn_sums(  # type: ignore[no-untyped-def]
 ):
     """Copy the sums of up to as many taps as a vector has lanes, channels side by side, to where taps are side by side."""
     if count == lanes:
-        turn(turner, place(totals, source), source_step, place(gweight, target), target_step, lanes)
+        turn(turner, place_of(totals, source), source_step, place_of(gweight, target), target_step, lanes)
         return
     for k in range(count):
         for n in range(lanes):
@@ -332,15 +332,15 @@ def correlate_plane_positions(  # type: ignore[no-untyped-def]
             count = list_vectors(images, block_rows * width, lanes, size, groups * results * step, sources, targets)
             whole, seen = _whole_first(images, count, (-block_rows * width) % lanes, sources, targets)
             for g in range(first_group, end_group):
-                group_planes = place(planes, (g - first_group) * group_channels * channel_size)
+                group_planes = place_of(planes, (g - first_group) * group_channels * channel_size)
                 base = (first_image * groups + g) * results * step + first_row * width
                 to = ((which * groups + g) * results * group_channels + first_channel) * taps
                 for k in range(0, wanted, taps_at_once):
                     for o in range(0, results, rows):
                         correlate_positions(
-                            correlator, group_planes, place(offsets, k), wanted - k, place(flat_gy, base + o * step), step,
-                            results - o, place(sources, 0), place(targets, 0), whole, count, seen,
-                            place(flat, to + o * group_channels * taps + k), group_channels * taps,
+                            correlator, group_planes, place_of(offsets, k), wanted - k, place_of(flat_gy, base + o * step),
+                            step, results - o, place_of(sources, 0), place_of(targets, 0), whole, count, seen,
+                            place_of(flat, to + o * group_channels * taps + k), group_channels * taps,
                         )  # fmt: skip
 
 

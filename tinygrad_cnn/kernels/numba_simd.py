@@ -71,43 +71,60 @@ def microkernel(emit: Callable[..., None]) -> Any:
     """Make a loop of its own for each tile and dtype, which compiled code calls through its address.
 
     Python finds `loop.address(tile, dtype)`, and compiled code calls `loop(address, *numbers)`, with whole numbers alone:
-    `place` tells where an array is.
+    `place_of` tells where an array is.
 
     Parameters
     ----------
     emit : callable
         Emits the loop's instructions: `emit(code, tile, *numbers)`, with the `Code` for such vectors.
     """
-    parameters = (types.intp,) * (len(inspect.signature(emit).parameters) - 2)
+    return microkernels(lambda context, builder, tile, dtype: Code(context, builder, numba.from_dtype(dtype), tile.lanes))(emit)
 
-    @functools.cache
-    def address(tile: Tile, dtype: np.dtype) -> int:
-        def emit_tile(typing: Any, numbers: Any) -> Any:
-            def codegen(context: Any, builder: Any, _: Any, values: Any) -> Any:
-                code = Code(context, builder, numba.from_dtype(dtype), tile.lanes)
-                emit(code, tile, *cgutils.unpack_tuple(builder, values[0], len(parameters)))
-                return context.get_dummy_value()
 
-            return types.void(numbers), codegen
+def microkernels(code_of: Callable[..., Any]) -> Any:
+    """Make a decorator as `microkernel` is one, for loops with any variants instead of tiles.
 
-        # The name is what tells kernels apart, on disk and among the symbols of a process: numba's own numbers repeat.
-        name = f"{emit.__name__}_{tile.rows}x{tile.columns}x{tile.lanes}_{dtype}"
-        names = {"emit_tile": emitted(emit_tile), "__name__": emit.__module__}
-        loop = FunctionType(_microkernel.__code__, names, name)
-        loop.__qualname__ = name
-        return address_of(inner(loop), types.StarArgTuple(parameters))
+    Parameters
+    ----------
+    code_of : callable
+        What `emit` gets as its first argument: `code_of(context, builder, variant, dtype)`. A variant is a tuple of numbers and
+        strings.
+    """
 
-    loop = through_address(lambda *_: parameters)
-    loop.address = address
-    return loop
+    def decorate(emit: Callable[..., None]) -> Any:
+        parameters = (types.intp,) * (len(inspect.signature(emit).parameters) - 2)
+        numbers = types.StarArgTuple(parameters)
+
+        @functools.cache
+        def address(variant: tuple[Any, ...], dtype: np.dtype) -> int:
+            def emit_variant(typing: Any, _: Any) -> Any:
+                def codegen(context: Any, builder: Any, _: Any, values: Any) -> Any:
+                    code = code_of(context, builder, variant, dtype)
+                    emit(code, variant, *cgutils.unpack_tuple(builder, values[0], len(parameters)))
+                    return context.get_dummy_value()
+
+                return types.void(numbers), codegen
+
+            # The name tells kernels apart, on disk and among the symbols of a process: the numbers that numba gives repeat.
+            name = "_".join(map(str, (emit.__name__, *variant, dtype))).replace(" ", "_")
+            names = {"emit_variant": emitted(emit_variant), "__name__": emit.__module__}
+            loop = FunctionType(_microkernel.__code__, names, name)
+            loop.__qualname__ = name
+            return address_of(inner(loop), numbers)
+
+        loop = through_address(lambda *_: parameters)
+        loop.address = address
+        return loop
+
+    return decorate
 
 
 def _microkernel(*numbers: Any) -> None:
-    emit_tile(numbers)  # type: ignore[name-defined]  # noqa: F821
+    emit_variant(numbers)  # type: ignore[name-defined]  # noqa: F821
 
 
 @emitted
-def place(typing, array, number):  # type: ignore[no-untyped-def]
+def place_of(typing, array, number):  # type: ignore[no-untyped-def]
     """Tell the address of a number of an array, which must be contiguous."""
 
     def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
@@ -278,76 +295,8 @@ def _copier(step: int) -> Any:
 copy_run, copy_every_second, copy_every_fourth = (_copier(step) for step in (1, 2, 4))
 
 
-def linear(matrix: Sequence[Sequence[float]]) -> Any:
-    """Make a loop that multiplies a constant matrix with vectors: run m of the target is sum over n of matrix[m][n] * run n.
-
-    The loop takes (source, base, source offsets, target, base, target offsets, count), and does so `times` over, each time
-    some steps further on in the source and the target. It works on whole vectors: both arrays need room for one beyond the
-    count, and what is written there is overwritten by the next time.
-    """
-
-    @emitted
-    def multiply(  # type: ignore[no-untyped-def]
-        typing, source, source_base, source_at, target, target_base, target_at, count, times, source_step, target_step
-    ):
-        def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-            lanes = VECTOR_BYTES * 8 // source.dtype.bitwidth
-            code = Code(context, builder, source.dtype, lanes)
-            x, x_at, y, y_at = (code.data(signature.args[k], arguments[k]) for k in (0, 2, 3, 5))
-            reads = [code.at(x, arguments[1], code.number(x_at, n)) for n in range(len(matrix[0]))]
-            writes = [code.at(y, arguments[4], code.number(y_at, m)) for m in range(len(matrix))]
-            count, times, source_step, target_step = arguments[6:]
-            vectors_of_a_run = builder.sdiv(builder.add(count, _INDEX(lanes - 1)), _INDEX(lanes))
-
-            def once(time, nothing):  # type: ignore[no-untyped-def]
-                begin, end = builder.mul(time, source_step), builder.mul(time, target_step)
-
-                def step(k, nothing):  # type: ignore[no-untyped-def]
-                    place = builder.mul(k, _INDEX(lanes))
-                    vectors = [code.vector(code.at(run, builder.add(begin, place))) for run in reads]
-                    for row, run in zip(matrix, writes, strict=True):
-                        code.store(code.combination(row, vectors), code.at(run, builder.add(end, place)))
-                    return nothing
-
-                return code.loop(_INDEX(0), vectors_of_a_run, nothing, step)
-
-            code.loop(_INDEX(0), times, [], once)
-            return context.get_dummy_value()
-
-        return types.void(
-            source, source_base, source_at, target, target_base, target_at, count, times, source_step, target_step
-        ), codegen
-
-    return multiply
-
-
-def _dealer(runs: int) -> Any:
-    """Make a loop that deals numbers out to two or four runs, `step` apart; whole vectors, as `linear` does."""
-
-    @emitted
-    def deal(typing, source, source_at, target, target_at, step, count):  # type: ignore[no-untyped-def]
-        def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-            lanes = VECTOR_BYTES * 8 // source.dtype.bitwidth
-            code = Code(context, builder, source.dtype, lanes)
-            x, y = (code.at(code.data(signature.args[k], arguments[k]), arguments[k + 1]) for k in (0, 2))
-
-            def move(k, nothing):  # type: ignore[no-untyped-def]
-                place = builder.mul(k, _INDEX(lanes))
-                vectors = [code.vector(code.at(x, builder.mul(place, _INDEX(runs)), _INDEX(n * lanes))) for n in range(runs)]
-                for n, run in enumerate(code.dealt(vectors)):
-                    code.store(run, code.at(y, place, builder.mul(arguments[4], _INDEX(n))))
-                return nothing
-
-            code.loop(_INDEX(0), builder.sdiv(builder.add(arguments[5], _INDEX(lanes - 1)), _INDEX(lanes)), [], move)
-            return context.get_dummy_value()
-
-        return types.void(source, source_at, target, target_at, step, count), codegen
-
-    return deal
-
-
 def _collector(runs: int) -> Any:
-    """Make a loop that takes a number from each of two, four or eight runs in turn: the inverse of dealing out."""
+    """Make a loop that takes a number from each of four or eight runs in turn."""
 
     @emitted
     def collect(typing, source, source_at, step, target, target_at, count):  # type: ignore[no-untyped-def]
@@ -372,8 +321,7 @@ def _collector(runs: int) -> Any:
     return collect
 
 
-deal_twos, deal_fours = _dealer(2), _dealer(4)
-collect_twos, collect_fours, collect_eights = _collector(2), _collector(4), _collector(8)
+collect_fours, collect_eights = _collector(4), _collector(8)
 
 
 class Code:
@@ -431,15 +379,6 @@ class Code:
     def take(self, first: Any, second: Any, chosen: Iterable[int]) -> Any:
         """Put together a vector from the lanes of two."""
         return self.builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(_LANE, self._lanes), list(chosen)))
-
-    def dealt(self, vectors: list[Any]) -> list[Any]:
-        """Deal the lanes of two or four vectors out to as many."""
-        if len(vectors) == 1:
-            return vectors
-        half = len(vectors) // 2
-        pairs = [(vectors[2 * n], vectors[2 * n + 1]) for n in range(half)]
-        evens, odds = ([self.take(*pair, range(n, 2 * self._lanes, 2)) for pair in pairs] for n in (0, 1))
-        return [run for both in zip(self.dealt(evens), self.dealt(odds), strict=True) for run in both]
 
     def collected(self, vectors: list[Any]) -> list[Any]:
         """Take a lane from each of two, four or eight vectors in turn."""

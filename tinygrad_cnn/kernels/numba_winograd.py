@@ -1,8 +1,9 @@
 """Winograd's convolution: for 3 x 3 kernels, 16 multiplications for 4 outputs, or 36 for 16, instead of 9 for each.
 
-A 3 x 3 kernel g turns a patch d of n x n inputs into a tile of m x m outputs, n = m + 2: F(m x m, 3 x 3) in Winograd's words,
-for m = 2 or 4. Both are polynomials in disguise, and a product of polynomials is known from its values at n points: 0, 1, -1,
-infinity, and for m = 4 also 2 and -2. Along one axis
+An r x r kernel g turns a patch d of n x n inputs into a tile of m x m outputs, n = m + r - 1: F(m x m, r x r) in Winograd's
+words. There are F(2x2, 3x3), F(4x4, 3x3), and F(2x2, 5x5), which does 36 multiplications for 4 outputs instead of 100. All
+are polynomials in disguise, and a product of polynomials is known from its values at n points: 0, 1, -1, infinity, and for
+n = 6 also 2 and -2. Along one axis
 
     y = A.T @ ((G @ g) * (B.T @ d))
 
@@ -11,19 +12,23 @@ with constant matrices B, G, A; along both, with U = G g G.T and V = B.T d B,
     y = A.T (U * V) A                                                                         forward
     gradient of g = G.T ((A gy A.T) * V) G                                                    weight gradient
 
-Summed over channels, ``U * V`` becomes for each of the n * n points p a matrix product, M[p] = U[p] @ V[p], over all patches.
+Summed over channels, ``U * V`` becomes for each of the n * n points p a matrix product, M[p] = V[p] @ U[p], over all tiles.
 The input's gradient is the convolution of `gy` with the kernels turned by 180 degrees.
 
-The transforms are additions and a few constants, on data that is read once. What costs is to bring it into order, as patches
-are m apart and memory is not. One axis after the other solves it: a transform down the columns works on whole rows; the
-result is dealt out, once, to m runs of every m-th column; and then a transform along the rows works on whole runs too,
-for the patch's columns m and m + 1 are columns 0 and 1 of the next patch. Rows have room for one patch more than is needed
-(its results are dropped), so that all this goes on across rows and images.
+The transforms are additions and a few constants; what would cost is to bring numbers into order, as patches are m apart and
+overlap. So channels are put side by side first (`numba_lanes`): then a vector holds one pixel of several channels, every
+transform is plain arithmetic on whole vectors, and V (tiles, channels), U (channels, results) and M (tiles, results) are ready
+for the product, as are V and the transformed gradients for that of the weight's gradient, whose sum runs over tiles.
 
-The price is accuracy: constants up to 8 amplify rounding errors. In float32 F(2x2) errs about as much as columns and a matrix
-product do, F(4x4) some 30 times as much: up to 6e-5 of the root mean square of the results (`python -m benchmarks accuracy`
-measures both). So this is for float32 only, where nobody checks derivatives numerically, and for layers that gain by it.
-`kernels.use("numba")` does without.
+What is read again and again has to stay in a core's cache, and there are two ways. *By tiles*: V and M of a few tiles stay, and
+U is read anew for each. *By results*: U of a few output channels stays, made where it is needed, and V of all tiles is read
+anew for each. The one that reads less is taken: the first for large maps with few channels, the second for small maps with
+many.
+
+The price is accuracy: constants up to 8 amplify rounding errors. In float32 F(2x2, 3x3) errs about as much as columns and a
+matrix product do, what has 6 points along an axis some 30 times as much: up to 6e-5 of the root mean square of the results
+(`python -m benchmarks accuracy` measures all). So this is for float32 only, where nobody checks derivatives numerically, and
+for layers that gain by it. `kernels.use("numba")` does without.
 
 Lavin, Gray 2016, "Fast algorithms for convolutional neural networks", sections 4.1 to 4.3; Winograd 1980, "Arithmetic
 complexity of computations".
@@ -31,247 +36,404 @@ complexity of computations".
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from tinygrad_cnn.kernels.arrays import Array
+from tinygrad_cnn.kernels.conv_planes import Indices
 from tinygrad_cnn.kernels.geometry import ConvGeometry
-from tinygrad_cnn.kernels.numba_conv import arrange
 from tinygrad_cnn.kernels.numba_crew import grain_of, rooms, share
-from tinygrad_cnn.kernels.numba_simd import ACCUMULATORS, Tile, correlate_positions, multiply_add
-from tinygrad_cnn.kernels.numba_winograd_loops import (
-    LANES,
-    convolve_blocks,
-    correlate_points,
-    multiply_points,
-    transform_arranged,
-    transform_channels,
-    transform_channels_back,
-    transform_to_kernels,
+from tinygrad_cnn.kernels.numba_lanes import LANES, product, transform, turn_in, turn_out
+from tinygrad_cnn.kernels.numba_simd import ACCUMULATORS
+from tinygrad_cnn.kernels.numba_winograd_loops import CHANNELS_AT_ONCE, STRIP_NUMBERS
+from tinygrad_cnn.kernels.numba_winograd_parts import (
+    add_up,
+    convolve_by_results,
+    convolve_by_tiles,
+    correlate_by_results,
+    correlate_by_tiles,
+    transform_kernels,
+    transform_patches,
+    transform_sums,
 )
-from tinygrad_cnn.kernels.scratch import KEPT_BYTES, borrow
+from tinygrad_cnn.kernels.scratch import borrow
 
-_BLOCK_BYTES = 1 << 20
-"""How large V and M of a block of images may be together, and U beside them."""
+_DTYPE = np.dtype(np.float32)
 
-_PRODUCT_BYTES = 10 << 20
-"""How large V or M, of all images that are transformed at once, may be."""
+_BLOCK_BYTES = 512 << 10
+"""How large V and M of a block of tiles may be together."""
 
-_ROOM_BYTES = 32 << 10
-"""How large the images of one channel that are transformed at once may be: all steps then stay in the first cache."""
+_FEWEST_TILES, _MOST_TILES = 24, 256
+"""How many tiles a block has: fewer, and a kernel at a point would be read for too little work."""
 
-Rows = tuple[int, int]
+_BLOCKS = 8
+"""In how many blocks or sums the work is cut at least, for threads to share it."""
+
+_PATCHES_BYTES = 16 << 20
+"""How large V of all tiles may be; of more, some images are taken at a time."""
+
+_SUMS_BYTES = 12 << 20
+"""How large the sums of the weight's gradient may be that are taken side by side."""
+
+_CACHED_BYTES = 512 << 10
+"""U of no more is read from a core's cache, however often."""
+
+_FEWEST_PANELS = 2
+"""How many panels of results there have to be, for threads to share them."""
+
+_GAP = 16
+"""How many numbers more than it needs a point has, so that points do not share lines of the cache."""
+
+
+class Layout(NamedTuple):
+    """How far apart, in numbers, things are in the three arrays at points: see `numba_winograd_parts`."""
+
+    tile_step: int
+    point_step: int
+
+    @classmethod
+    def of(cls, tiles: int, channels: int) -> Layout:
+        """For an array (points, tiles, channels), channels filled up to whole vectors."""
+        whole = _whole(channels)
+        return cls(whole, tiles * whole + _GAP)
+
+
+class _Tiling(NamedTuple):
+    """How the tiles of a batch are cut into blocks."""
+
+    tiles: tuple[int, int]
+    edges: Indices
+    """Of blocks: numbers of rows of tiles."""
+
+    @property
+    def most(self) -> int:
+        """How many tiles the largest block has."""
+        return int(np.diff(self.edges).max()) * self.tiles[1]
+
+    @property
+    def all(self) -> int:
+        """How many tiles there are."""
+        return int(self.edges[-1] - self.edges[0]) * self.tiles[1]
+
+
+class _Group(NamedTuple):
+    """A group's channels: of the input and the output, number of the first and how many; and the kernels between them."""
+
+    inputs: tuple[int, int]
+    outputs: tuple[int, int]
+    weight: Array
+
+    @property
+    def channels(self) -> int:
+        """How many input channels there are."""
+        return self.inputs[1]
+
+    @property
+    def results(self) -> int:
+        """How many output channels there are."""
+        return self.outputs[1]
 
 
 class Winograd:
-    """The algorithm for tiles of one size.
+    """The algorithm for tiles and kernels of one size: F(tile x tile, kernel x kernel).
 
     Parameters
     ----------
-    size : {2, 4}
+    tile : {2, 4}
         m, how many outputs a tile has along each axis.
+    kernel : {3, 5}
+        r, the size of the kernels.
     """
 
-    def __init__(self, size: int) -> None:
-        self.size, self.points = size, (size + 2) ** 2
+    def __init__(self, tile: int, kernel: int) -> None:
+        self.tile, self.kernel, self.patch = tile, kernel, tile + kernel - 1
 
     def serves(self, geometry: ConvGeometry, dtype: np.dtype) -> bool:
-        """Whether this can be done here at all: 3 x 3 kernels, stride 1, padding up to 2, no groups, single precision.
-
-        With so many channels that not even U fits into memory that is kept, all the time would go to fetching memory.
-        """
+        """Whether this can be done here at all: kernels of its size, stride 1, padding less than that, single precision."""
         return (
-            dtype == np.float32
-            and geometry.kernel_size == (3, 3)
-            and set(geometry.stride) == set(geometry.dilation) == {geometry.groups} == {1}
-            and max(map(max, geometry.padding)) <= 2
-            and self.points * math.prod(geometry.weight_shape[:2]) * dtype.itemsize <= KEPT_BYTES
+            dtype == _DTYPE
+            and geometry.kernel_size == (self.kernel, self.kernel)
+            and set(geometry.stride) == set(geometry.dilation) == {1}
+            and max(map(max, geometry.padding)) < self.kernel
             and geometry.batch > 0
         )
+
+    def work(self, geometry: ConvGeometry, *, is_backward: bool) -> tuple[int, int, int]:
+        """How many multiplications it takes, how many numbers at points there are, and how many weights: see `conv_choice`."""
+        size = geometry.in_size if is_backward else geometry.out_size
+        tiles = geometry.batch * -(-size[0] // self.tile) * -(-size[1] // self.tile)
+        inputs, outputs = (channels // geometry.groups for channels in (geometry.in_channels, geometry.out_channels))
+        sources, results = (outputs, _whole(inputs)) if is_backward else (inputs, _whole(outputs))
+        at_points = self.patch**2 * tiles * geometry.groups
+        return at_points * sources * results, at_points * (_whole(sources) + results), math.prod(geometry.weight_shape)
 
     def conv(self, x: Array, weight: Array, bias: Array | None, geometry: ConvGeometry) -> Array:
         """Cross-correlate `x` with `weight`, and add `bias`: see `numpy_conv.conv`. For what `serves` accepts."""
         y = np.empty(geometry.y_shape, x.dtype)
         (top, _), (left, _) = geometry.padding
-        self._convolve(np.ascontiguousarray(x), weight, bias, y, (top, left))
+        for group in _groups(geometry, weight):
+            self._convolve(np.ascontiguousarray(x), group, False, _filled_up(bias, y), y, (top, left))
         return y
 
     def conv_input_grad(self, gy: Array, weight: Array, geometry: ConvGeometry) -> Array:
         """Convolve the output's gradient with the turned kernels: see `numpy_conv.conv_input_grad`."""
         gx = np.empty(geometry.x_shape, gy.dtype)
-        (top, _), (left, _) = geometry.padding
-        self._convolve(np.ascontiguousarray(gy), weight.swapaxes(0, 1)[..., ::-1, ::-1], None, gx, (2 - top, 2 - left))
+        padding = (self.kernel - 1 - geometry.padding[0][0], self.kernel - 1 - geometry.padding[1][0])
+        for inputs, outputs, kernels in _groups(geometry, weight):
+            turned = _Group(outputs, inputs, kernels)
+            self._convolve(np.ascontiguousarray(gy), turned, True, _filled_up(None, gx), gx, padding)
         return gx
 
     def conv_weight_grad(self, x: Array, gy: Array, geometry: ConvGeometry) -> Array:
         """Multiply the gradients' tiles with the inputs' patches, point by point: see `numpy_conv.conv_weight_grad`."""
         x, gy = np.ascontiguousarray(x), np.ascontiguousarray(gy)
         (top, _), (left, _) = geometry.padding
-        rows = self._rows(geometry.out_size)
-        total = np.zeros((self.points, gy.shape[1], x.shape[1]), x.dtype)
-        for here in self._chunks(len(x), rows, max(x.shape[1], gy.shape[1])):
-            patches = self._transformed(x[here], rows, (top, left), "patches", is_input=True)
-            tiles = self._transformed(gy[here], rows, (0, 0), "points", is_input=False)
-            self._correlate_points(tiles, patches, total)
-        return self._weight_from_points(total, geometry)
-
-    # Forward ----------------------------------------------------------------------------------------------------------
-
-    def _convolve(self, x: Array, weight: Array, bias: Array | None, y: Array, padding: tuple[int, int]) -> None:
-        """In blocks of images whose V and M stay in a core's cache with U or, where U alone does not fit, point by point."""
-        has_large_weights = self.points * weight.shape[0] * weight.shape[1] * 4 > _BLOCK_BYTES
-        (self._convolve_by_point if has_large_weights else self._convolve_by_block)(x, weight, bias, y, padding)
-
-    def _convolve_by_point(self, x: Array, weight: Array, bias: Array | None, y: Array, padding: tuple[int, int]) -> None:
-        """For some images at once: all of V, then a product for each point, of which U stays in the cache, then all of y."""
-        rows = self._rows(y.shape[2:])
-        chunks = self._chunks(len(x), rows, max(weight.shape[:2]))
-        shape = _shape(y.shape[1], (_run(rows, chunks[-1].stop - chunks[-1].start) - LANES) // LANES)
-        weights = self._weights_at_points(weight, shape.rows)
-        begin = _begin(bias, weights)
-        for here in chunks:
-            patches = self._transformed(x[here], rows, padding, "patches", is_input=True)
-            points = borrow("points", (self.points, y.shape[1], patches.shape[2]), x.dtype)
-            self._multiply_points(weights, begin, patches, points, shape)
-            self._transform_back(points, y[here], rows)
-
-    def _multiply_points(self, weights: Array, begin: Array, patches: Array, points: Array, shape: Tile) -> None:
-        """M = U V at each point."""
-        run = patches.shape[2]
-        offsets = np.arange(patches.shape[1], dtype=np.int64) * run
-        lists = _lists(run // LANES)
-        multiply = multiply_add.address(shape, points.dtype)
-        arguments = (patches, weights, begin, points, offsets, *lists, self.size, multiply, shape.rows, shape.columns)
-        grain = grain_of(points.shape[1] * patches[0].size // 4)
-        share(multiply_points, *arguments, count=self.points, grain=grain, slots=len(lists[0]))
-
-    def _correlate_points(self, tiles: Array, patches: Array, total: Array) -> None:
-        """Add the product of gradients (o, patches) and inputs (patches, c) at each point."""
-        run = patches.shape[2]
-        offsets = np.arange(patches.shape[1], dtype=np.int64) * run
-        shape = Tile(4, 6, LANES) if ACCUMULATORS == 24 else Tile(3, 3, LANES)
-        lists = _lists(run // LANES)
-        grain = grain_of(tiles.shape[1] * patches[0].size // 4)
-        correlator = correlate_positions.address(shape, total.dtype)
-        arguments = (tiles, patches, total, offsets, *lists, correlator, shape.rows, shape.columns)
-        share(correlate_points, *arguments, count=self.points, grain=grain, slots=len(lists[0]))
-
-    def _convolve_by_block(self, x: Array, weight: Array, bias: Array | None, y: Array, padding: tuple[int, int]) -> None:
-        (batch, channels), results, rows = x.shape[:2], y.shape[1], self._rows(y.shape[2:])
-        images = max(1, min(-(-batch // 4), _BLOCK_BYTES // (self.points * (channels + results) * math.prod(rows) * 4)))
-        vectors = -(-math.prod(rows) * images // LANES)
-        shape = _shape(results, vectors)
-        weights = self._weights_at_points(weight, shape.rows)
-        begin = _begin(bias, weights)
-        run = _run(rows, images)
-        offsets = np.arange(channels, dtype=np.int64) * run
-        count = -(-batch // images)
-
-        patches = rooms("patches", self.points * channels * run, x.dtype)
-        points = rooms("points", self.points * results * run, x.dtype)
-        room = rooms("rows", self._room_for_rows(rows, images), x.dtype)
-        arguments = (
-            x, y, weights, begin, count, rows, padding, offsets, run, patches, points, room, *_lists(vectors), self.size,
-            multiply_add.address(shape, x.dtype), shape.rows, shape.columns,
-        )  # fmt: skip
-        grain = grain_of(self.points * run * channels * results // 4)
-        share(convolve_blocks, *arguments, count=count, grain=grain, slots=len(room))
-
-    # Transforms -------------------------------------------------------------------------------------------------------
-
-    def _rows(self, out_size: tuple[int, ...]) -> Rows:
-        """How many tiles there are down the rows and along the columns, one too many along."""
-        return -(-out_size[0] // self.size), -(-out_size[1] // self.size) + 1
-
-    def _chunks(self, batch: int, rows: Rows, channels: int) -> list[slice]:
-        """Cut a batch into as few parts as memory allows, of about equal size."""
-        images = max(1, min(batch, _PRODUCT_BYTES // (_run(rows, 1) * self.points * channels * 4)))
-        count = -(-batch // images)
-        return [slice(batch * k // count, batch * (k + 1) // count) for k in range(count)]
-
-    def _images_at_once(self, batch: int, rows: Rows) -> int:
-        return max(1, min(batch, _ROOM_BYTES // (math.prod(rows) * 4 * self.size**2)))
-
-    def _room_for_rows(self, rows: Rows, images: int) -> int:
-        """Padded images, their rows transformed, and runs of those."""
-        m = self.size
-        pitch = m * rows[1]
-        padded = images * (m * rows[0] + 2) * pitch
-        return padded + (m + 6) * (images * rows[0] * pitch + 2 * LANES * m) + 8 * LANES
-
-    def _transformed(self, x: Array, rows: Rows, padding: tuple[int, int], role: str, *, is_input: bool) -> Array:
-        """Transform all patches of x, or tiles of a gradient: (points, channels, patches)."""
-        batch, channels = x.shape[:2]
-        result = borrow(role, (self.points, channels, _run(rows, batch)), x.dtype)
-        images = self._images_at_once(batch, rows)
-        room = rooms("rows", self._room_for_rows(rows, images), x.dtype)
-        arguments = (x, images, rows, padding, is_input, result, room, self.size)
-        grain = grain_of(4 * self.points * result.shape[2])
-        share(transform_channels, *arguments, count=channels, grain=grain, slots=len(room))
-        return result
-
-    def _transform_back(self, points: Array, y: Array, rows: Rows) -> None:
-        images = self._images_at_once(len(y), rows)
-        room = rooms("rows", self._room_for_rows(rows, images), y.dtype)
-        arguments = (points, images, y, rows, room, self.size)
-        grain = grain_of(4 * self.points * points.shape[2])
-        share(transform_channels_back, *arguments, count=y.shape[1], grain=grain, slots=len(room))
-
-    def _weights_at_points(self, weight: Array, height: int) -> Array:
-        """U, arranged for `multiply_add`: (points, tiles, channels, tile rows)."""
-        results, channels = weight.shape[:2]
-        is_turned = weight.strides[-1] < 0
-        tiles = -(-results // height)
-        arranged = borrow("arranged", (tiles, channels * 9, height), weight.dtype)
-        arrange((weight[..., ::-1, ::-1] if is_turned else weight)[None], arranged)
-        weights = borrow("weights", (self.points, tiles, channels, height), weight.dtype)
-        room = rooms("kernels", self._kernel_room(channels * height), weight.dtype)
-        grain = grain_of(2 * self.points * channels * height)
-        share(
-            transform_arranged, arranged, is_turned, weights, room, self.size, count=tiles, grain=grain, slots=len(room)
-        )  # fmt: skip
-        return weights
-
-    def _weight_from_points(self, total: Array, geometry: ConvGeometry) -> Array:
-        """G.T total G, for all pairs of channels: (o, c, 3, 3)."""
-        gweight = np.empty(geometry.weight_shape, total.dtype)
-        room = rooms("kernels", self._kernel_room(total.shape[2]), total.dtype)
-        grain = grain_of(2 * self.points * total.shape[2])
-        share(transform_to_kernels, total, gweight, room, self.size, count=len(gweight), grain=grain, slots=len(room))
+        gweight = np.empty(geometry.weight_shape, x.dtype)
+        for group in _groups(geometry, gweight):
+            sums_bytes = 4 * self.patch**2 * group.channels * _whole(group.results)
+            at_points = self._point_bytes(gy, group.channels + group.results)
+            if self._is_by_tiles(4 * sums_bytes, at_points, sums_bytes):
+                self._correlate_by_tiles(x, gy, group, (top, left))
+                continue
+            group.weight[...] = 0
+            for some in self._chunks(gy, group.channels + group.results):
+                self._correlate_by_results(x[some], gy[some], group, (top, left))
         return gweight
 
-    def _kernel_room(self, numbers: int) -> int:
-        """Runs for the taps, for those transformed along one axis, and for the points."""
-        return (9 + 3 * (self.size + 2) + self.points) * (-(-numbers // LANES) * LANES + LANES)
+    # Forward, and the input's gradient --------------------------------------------------------------------------------
+
+    def _convolve(
+        self, x: Array, group: _Group, is_turned: bool, bias: Array, y: Array, padding: tuple[int, int]
+    ) -> None:
+        """Compute a group's channels of y, the way that reads less."""
+        tiling = self._tiling(y, group.channels + group.results)
+        weights_bytes = 4 * self.patch**2 * group.channels * _whole(group.results)
+        panels = -(-group.results // (_width(group.results) * LANES))
+        reads_by_tiles = weights_bytes * (len(tiling.edges) - 1)
+        reads_by_results = self._point_bytes(y, group.channels) * panels
+        if panels < _FEWEST_PANELS or self._is_by_tiles(reads_by_tiles, reads_by_results, weights_bytes):
+            self._convolve_by_tiles(x, group, is_turned, bias, y, padding, tiling)
+            return
+        for some in self._chunks(y, group.channels):
+            self._convolve_by_results(x[some], group, is_turned, bias, y[some], padding)
+
+    def _convolve_by_tiles(
+        self, x: Array, group: _Group, is_turned: bool, bias: Array, y: Array, padding: tuple[int, int], tiling: _Tiling
+    ) -> None:
+        m, n, channels, results = self.tile, self.patch, group.channels, group.results
+        width = _width(results)
+        panel = width * LANES
+        panels = -(-results // panel)
+        weight_step = channels * panel + _GAP
+        panel_step = n * n * weight_step
+        strips = self._strips(x, y)
+        weights = borrow("weights", (panels * panel_step,), x.dtype)
+        share(
+            transform_kernels, group.weight, is_turned, results, weights, panel, panel_step, weight_step, strips, n,
+            _turner_in(), self._transform("kernel"), count=panels, grain=grain_of(2 * panel_step), slots=len(strips),
+        )  # fmt: skip
+        read, made = Layout.of(tiling.most, channels), Layout.of(tiling.most, panels * panel)
+        patches = rooms("patches", n * n * read.point_step + panel, x.dtype)
+        points = rooms("points", n * n * made.point_step + panel, x.dtype)
+        height = _height(tiling.most, width)
+        calls = (_turner_in(), _turner_out(), self._transform("input"), self._transform("output"), _multiplier(height, width))
+        layout = (*read, panel_step, weight_step, *made)
+        count = len(tiling.edges) - 1
+        share(
+            convolve_by_tiles, x, group.inputs, y, group.outputs, bias, weights, tiling.edges, tiling.tiles, padding, layout,
+            (channels, panels, height, width), patches, points, strips, m, n, calls,
+            count=count, grain=self._grain(tiling, channels * results, count), slots=len(strips),
+        )  # fmt: skip
+
+    def _convolve_by_results(
+        self, x: Array, group: _Group, is_turned: bool, bias: Array, y: Array, padding: tuple[int, int]
+    ) -> None:
+        m, n, channels, results = self.tile, self.patch, group.channels, group.results
+        width = _width(results)
+        panel = width * LANES
+        panels = -(-results // panel)
+        tiling = self._tiling(y, channels + panel)
+        patches, read = self._at_points(x, group.inputs, padding, tiling, y, "input")
+        made = Layout.of(tiling.most, panel)
+        weight_step = channels * panel + _GAP
+        strips = self._strips(x, y)
+        weights = rooms("weights", n * n * weight_step, x.dtype)
+        points = rooms("points", n * n * made.point_step, x.dtype)
+        height = _height(tiling.most, width)
+        calls = (_turner_in(), _turner_out(), self._transform("kernel"), self._transform("output"), _multiplier(height, width))
+        layout = (*read, 0, weight_step, *made)
+        share(
+            convolve_by_results, group.weight, is_turned, patches, y, group.outputs, bias, tiling.edges, tiling.tiles, layout,
+            (channels, height, width), weights, points, strips, m, n, calls,
+            count=panels, grain=self._grain(tiling, channels * results, panels), slots=len(strips),
+        )  # fmt: skip
+
+    # The weight's gradient --------------------------------------------------------------------------------------------
+
+    def _correlate_by_tiles(self, x: Array, gy: Array, group: _Group, padding: tuple[int, int]) -> None:
+        """Fill the gradient of a group's kernels, from sums over some tiles each."""
+        m, n, channels, results = self.tile, self.patch, group.channels, group.results
+        width = _width(results)
+        panel = width * LANES
+        panels = -(-results // panel)
+        tiling = self._tiling(gy, channels + results)
+        read, sent = Layout.of(tiling.most, channels), Layout.of(tiling.most, panels * panel)
+        row_step, sum_step = panels * panel, channels * panels * panel + _GAP
+        blocks = len(tiling.edges) - 1
+        count = max(1, min(_BLOCKS, blocks, _SUMS_BYTES // (4 * n * n * sum_step)))
+        parts = np.array([blocks * k // count for k in range(count + 1)])
+        sums = borrow("sums", (count, n * n * sum_step), x.dtype)
+        strips = self._strips(x, gy)
+        patches = rooms("patches", n * n * read.point_step, x.dtype)
+        gradients = rooms("points", n * n * sent.point_step, x.dtype)
+        height = _height(channels, width)
+        calls = (_turner_in(), self._transform("input"), self._transform("gradient"), _multiplier(height, width))
+        layout = (*read, *sent, row_step, sum_step)
+        share(
+            correlate_by_tiles, x, group.inputs, gy, group.outputs, sums, tiling.edges, parts, tiling.tiles, padding, layout,
+            (channels, panels, height, width), patches, gradients, strips, m, n, calls,
+            count=count, grain=self._grain(tiling, channels * results, count), slots=len(strips),
+        )  # fmt: skip
+        if count > 1:
+            share(add_up, sums, count=sums.shape[1], grain=grain_of(count))
+        share(
+            transform_sums, sums[0], group.weight, panel, row_step, sum_step, strips, n, _turner_out(),
+            self._transform("to kernel"), count=panels, grain=grain_of(n * n * channels * panel), slots=len(strips),
+        )  # fmt: skip
+
+    def _correlate_by_results(self, x: Array, gy: Array, group: _Group, padding: tuple[int, int]) -> None:
+        """Add to the gradient of a group's kernels, some results at a time."""
+        n, channels, results = self.patch, group.channels, group.results
+        width = _width(results)
+        panel = width * LANES
+        panels = -(-results // panel)
+        tiling = self._tiling(gy, channels + results)
+        patches, read = self._at_points(x, group.inputs, padding, tiling, gy, "input")
+        gradients, sent = self._at_points(gy, group.outputs, (0, 0), tiling, gy, "gradient")
+        row_step, sum_step = panel, channels * panel + _GAP
+        strips = self._strips(x, gy)
+        sums = rooms("sums", n * n * sum_step, x.dtype)
+        height = _height(channels, width)
+        calls = (_turner_out(), self._transform("to kernel"), _multiplier(height, width))
+        made = np.empty(group.weight.shape, x.dtype)
+        share(
+            correlate_by_results, patches, gradients, made, tiling.all, (*read, *sent, row_step, sum_step),
+            (channels, height, width), sums, strips, n, calls,
+            count=panels, grain=self._grain(tiling, channels * results, panels), slots=len(strips),
+        )  # fmt: skip
+        group.weight[...] += made
+
+    # Tiles ------------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _is_by_tiles(reads_by_tiles: int, reads_by_results: int, weights_bytes: int) -> bool:
+        """Which way it is to go: the one that reads fewer bytes, where kernels at points do not stay in the cache anyway."""
+        return weights_bytes <= _CACHED_BYTES or reads_by_tiles <= reads_by_results
+
+    def _transform(self, name: str) -> int:
+        return int(transform.address((f"{name} {self.tile} {self.kernel}",), _DTYPE))
+
+    def _at_points(
+        self, x: Array, group: tuple[int, int], padding: tuple[int, int], tiling: _Tiling, y: Array, name: str
+    ) -> tuple[Array, Layout]:
+        """Transform all patches of x, or tiles of a gradient, by the matrix of this name: (points, tiles, channels)."""
+        layout = Layout.of(tiling.all, _whole(group[1], 2))
+        result = borrow(name, (self.patch**2 * layout.point_step,), x.dtype)
+        strips = self._strips(x, y)
+        count = len(tiling.edges) - 1
+        halo = self.patch - self.tile if name == "input" else 0
+        share(
+            transform_patches, x, group, tiling.edges, tiling.tiles, halo, padding, result, *layout, strips, self.tile,
+            self.patch, _turner_in(), self._transform(name),
+            count=count, grain=grain_of(2 * result.size // count), slots=len(strips),
+        )  # fmt: skip
+        return result, layout
+
+    def _tiling(self, y: Array, channels: int) -> _Tiling:
+        """Cut the tiles of y into blocks that leave V and M, of so many channels together, in a core's cache."""
+        return _tiling(y.shape[0], y.shape[2:], self.tile, self.patch, channels)
+
+    def _point_bytes(self, y: Array, channels: int) -> int:
+        """How large V or M of all tiles is, for so many channels."""
+        down, along = -(-y.shape[2] // self.tile), -(-y.shape[3] // self.tile)
+        return 4 * self.patch**2 * len(y) * down * along * _whole(channels)
+
+    def _chunks(self, y: Array, channels: int) -> list[slice]:
+        """Cut a batch into as few parts as memory allows, of about equal size."""
+        count = min(len(y), -(-self._point_bytes(y, channels) // _PATCHES_BYTES))
+        return [slice(len(y) * k // count, len(y) * (k + 1) // count) for k in range(count)]
+
+    def _grain(self, tiling: _Tiling, pairs: int, count: int) -> int:
+        """How many of `count` equal parts of the product for so many pairs of channels are worth a thread."""
+        return grain_of(self.patch**2 * tiling.all * pairs // 4 // count)
+
+    def _strips(self, x: Array, y: Array) -> Array:
+        """Room for rows of pixels, and for kernels, of a vector's channels."""
+        longest = max(x.shape[3], y.shape[3]) + 2 * self.patch
+        rows = max(STRIP_NUMBERS, self.patch * longest * LANES)
+        kernels = CHANNELS_AT_ONCE * self.kernel**2 * LANES
+        return rooms("strips", max(rows, kernels) + longest * LANES + 2 * LANES * LANES, x.dtype)
 
 
-def _run(rows: Rows, images: int) -> int:
-    """How long a run of one number for every patch is, with room for vectors beyond its end."""
-    return -(-math.prod(rows) * images // LANES) * LANES + LANES
+def _groups(geometry: ConvGeometry, weight: Array) -> Iterator[_Group]:
+    """The groups of a convolution, and the kernels (o, c, kh, kw) of each."""
+    channels, results = geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups
+    weight = np.ascontiguousarray(weight)
+    for g in range(geometry.groups):
+        outputs = slice(g * results, (g + 1) * results)
+        yield _Group((g * channels, channels), (g * results, results), weight[outputs])
 
 
-def _shape(results: int, vectors: int) -> Tile:
-    """The tile of `multiply_add` that does least beyond the last channel and position."""
-    shapes = [(rows, min(6, ACCUMULATORS // rows)) for rows in (4, 6, 8, 12) if rows <= ACCUMULATORS]
-    cost = {(h, w): -(-results // h) * -(-vectors // w) * max(h * w / 2, h / 2 + w) for h, w in shapes}
-    return Tile(*min(shapes, key=lambda shape: cost[shape]), LANES)
-
-
-def _begin(bias: Array | None, weights: Array) -> Array:
-    """What the sums of a channel begin with: 0 or, in the second half, the bias, for the point (1, 1).
-
-    There the output's transform has only ones.
-    """
-    begin = np.zeros((2, weights.shape[1] * weights.shape[3]), weights.dtype)
+def _filled_up(bias: Array | None, y: Array) -> Array:
+    """What is added to each channel of y, with room for vectors beyond the last."""
+    added = np.zeros(y.shape[1] + 2 * LANES, y.dtype)
     if bias is not None:
-        begin[1, : len(bias)] = bias
-    return begin.reshape(2, weights.shape[1], weights.shape[3])
+        added[: y.shape[1]] = bias
+    return added
 
 
-def _lists(vectors: int) -> tuple[Array, Array]:
-    """Room for where vectors begin, and for those that a last tile has too many."""
-    return rooms("sources", vectors + 8, np.int64), rooms("targets", vectors + 8, np.int64)
+@functools.lru_cache(maxsize=512)
+def _tiling(batch: int, size: tuple[int, int], m: int, n: int, channels: int) -> _Tiling:
+    down, along = -(-size[0] // m), -(-size[1] // m)
+    tiles = min(_MOST_TILES, max(_FEWEST_TILES, _BLOCK_BYTES // (4 * n * n * channels)))
+    rows = batch * down
+    count = max(min(_BLOCKS, rows), -(-rows // max(1, tiles // along)))
+    return _Tiling((down, along), np.array([rows * k // count for k in range(count + 1)]))
 
 
-f2, f4 = Winograd(2), Winograd(4)
+def _whole(channels: int, vectors: int = 1) -> int:
+    """How many numbers hold so many channels in whole vectors, or in whole pairs of them."""
+    return -(-channels // (vectors * LANES)) * vectors * LANES
+
+
+def _width(results: int) -> int:
+    """How many vectors of results a product makes at once."""
+    return 1 if results <= LANES else 2
+
+
+@functools.lru_cache(maxsize=512)
+def _height(rows: int, width: int) -> int:
+    """How many rows a product makes at once: as many as leave least to do beyond the last."""
+    if width == 1:
+        return 8
+    heights = (4, 5, 6) if ACCUMULATORS == 12 else (8, 10, 12)
+    return min(heights, key=lambda height: (-(-rows // height) * (height + 0.5), -height))
+
+
+def _turner_in() -> int:
+    return int(turn_in.address((), _DTYPE))
+
+
+def _turner_out() -> int:
+    return int(turn_out.address((), _DTYPE))
+
+
+def _multiplier(height: int, width: int) -> int:
+    return int(product.address((height, width), _DTYPE))
+
+
+f2, f4, f5 = Winograd(2, 3), Winograd(4, 3), Winograd(2, 5)
