@@ -9,17 +9,14 @@ a little while (`_PATIENCE`) and then go to sleep, as those of `parallel` do. Wh
 of a compiled function, and of its arguments. Whoever is there calls it, part by part, and the last part is done 1 to 2 us after
 the first thread has no more. A relu of 2 ** 18 numbers takes 41 us on one core, 111 us with `parallel`, and 15 us here.
 
-    @compiled
+    @shared
     def _relu(x, y, slot, start, stop):            numbers start to stop; slot tells threads apart, for scratch memory
         ...
 
-    _relu_task = task(_relu)
+    share(_relu, x, y, count=x.size, grain=grain_of(2))
 
-    @compiled
-    def _relu_shared(work, *arguments):            work: how many numbers, in how many parts, and the board
-        hand_out(_relu_task(arguments), address_of(arguments), work)
-
-    share(_relu_shared, x, y, count=x.size, grain=grain_of(2))
+Python calls `_run`, which is compiled for each tuple of types that any kernel is called with, and finds the kernel itself by
+its address (`Shared`). So a kernel is compiled once, and needs nothing that reads Python's objects.
 
 The board is an array that all threads see. Work is put up by setting it *open*, and nothing of it may change while a thread is
 *active*: who wants to help says so first and then looks whether it is still open; who has put it up closes it first, and then

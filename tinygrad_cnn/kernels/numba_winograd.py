@@ -49,7 +49,14 @@ from tinygrad_cnn.kernels.geometry import ConvGeometry
 from tinygrad_cnn.kernels.numba_crew import grain_of, rooms, share
 from tinygrad_cnn.kernels.numba_lanes import LANES, product, transform, turn_in, turn_out
 from tinygrad_cnn.kernels.numba_simd import ACCUMULATORS
-from tinygrad_cnn.kernels.numba_winograd_loops import CHANNELS_AT_ONCE, STRIP_NUMBERS
+from tinygrad_cnn.kernels.numba_winograd_loops import (
+    CHANNELS_AT_ONCE,
+    STRIP_NUMBERS,
+    from_points,
+    kernels_at_points,
+    points_to_kernels,
+    to_points,
+)
 from tinygrad_cnn.kernels.numba_winograd_parts import (
     add_up,
     convolve_by_results,
@@ -234,13 +241,17 @@ class Winograd:
         weights = borrow("weights", (panels * panel_step,), x.dtype)
         share(
             transform_kernels, group.weight, is_turned, results, weights, panel, panel_step, weight_step, strips, n,
-            _turner_in(), self._transform("kernel"), count=panels, grain=grain_of(2 * panel_step), slots=len(strips),
+            kernels_at_points.address(_DTYPE), _turner_in(), self._transform("kernel"),
+            count=panels, grain=grain_of(2 * panel_step), slots=len(strips),
         )  # fmt: skip
         read, made = Layout.of(tiling.most, channels), Layout.of(tiling.most, panels * panel)
         patches = rooms("patches", n * n * read.point_step + panel, x.dtype)
         points = rooms("points", n * n * made.point_step + panel, x.dtype)
         height = _height(tiling.most, width)
-        calls = (_turner_in(), _turner_out(), self._transform("input"), self._transform("output"), _multiplier(height, width))
+        calls = (
+            to_points.address(_DTYPE), from_points.address(_DTYPE), _turner_in(), _turner_out(), self._transform("input"),
+            self._transform("output"), _multiplier(height, width),
+        )  # fmt: skip
         layout = (*read, panel_step, weight_step, *made)
         count = len(tiling.edges) - 1
         share(
@@ -264,7 +275,10 @@ class Winograd:
         weights = rooms("weights", n * n * weight_step, x.dtype)
         points = rooms("points", n * n * made.point_step, x.dtype)
         height = _height(tiling.most, width)
-        calls = (_turner_in(), _turner_out(), self._transform("kernel"), self._transform("output"), _multiplier(height, width))
+        calls = (
+            kernels_at_points.address(_DTYPE), from_points.address(_DTYPE), _turner_in(), _turner_out(),
+            self._transform("kernel"), self._transform("output"), _multiplier(height, width),
+        )  # fmt: skip
         layout = (*read, 0, weight_step, *made)
         share(
             convolve_by_results, group.weight, is_turned, patches, y, group.outputs, bias, tiling.edges, tiling.tiles, layout,
@@ -291,7 +305,10 @@ class Winograd:
         patches = rooms("patches", n * n * read.point_step, x.dtype)
         gradients = rooms("points", n * n * sent.point_step, x.dtype)
         height = _height(channels, width)
-        calls = (_turner_in(), self._transform("input"), self._transform("gradient"), _multiplier(height, width))
+        calls = (
+            to_points.address(_DTYPE), _turner_in(), self._transform("input"), self._transform("gradient"),
+            _multiplier(height, width),
+        )  # fmt: skip
         layout = (*read, *sent, row_step, sum_step)
         share(
             correlate_by_tiles, x, group.inputs, gy, group.outputs, sums, tiling.edges, parts, tiling.tiles, padding, layout,
@@ -301,8 +318,9 @@ class Winograd:
         if count > 1:
             share(add_up, sums, count=sums.shape[1], grain=grain_of(count))
         share(
-            transform_sums, sums[0], group.weight, panel, row_step, sum_step, strips, n, _turner_out(),
-            self._transform("to kernel"), count=panels, grain=grain_of(n * n * channels * panel), slots=len(strips),
+            transform_sums, sums[0], group.weight, panel, row_step, sum_step, strips, n,
+            points_to_kernels.address(_DTYPE), _turner_out(), self._transform("to kernel"),
+            count=panels, grain=grain_of(n * n * channels * panel), slots=len(strips),
         )  # fmt: skip
 
     def _correlate_by_results(self, x: Array, gy: Array, group: _Group, padding: tuple[int, int]) -> None:
@@ -318,7 +336,7 @@ class Winograd:
         strips = self._strips(x, gy)
         sums = rooms("sums", n * n * sum_step, x.dtype)
         height = _height(channels, width)
-        calls = (_turner_out(), self._transform("to kernel"), _multiplier(height, width))
+        calls = (points_to_kernels.address(_DTYPE), _turner_out(), self._transform("to kernel"), _multiplier(height, width))
         made = np.empty(group.weight.shape, x.dtype)
         share(
             correlate_by_results, patches, gradients, made, tiling.all, (*read, *sent, row_step, sum_step),
@@ -348,7 +366,7 @@ class Winograd:
         halo = self.patch - self.tile if name == "input" else 0
         share(
             transform_patches, x, group, tiling.edges, tiling.tiles, halo, padding, result, *layout, strips, self.tile,
-            self.patch, _turner_in(), self._transform(name),
+            self.patch, to_points.address(_DTYPE), _turner_in(), self._transform(name),
             count=count, grain=grain_of(2 * result.size // count), slots=len(strips),
         )  # fmt: skip
         return result, layout

@@ -6,12 +6,19 @@ tiles*: number u is row ``u % down`` of image ``u // down``. At points an array 
 as many channels as a product makes at once. Distances between points are no powers of two: n * n places that are would share
 a few lines of the first cache.
 
-All functions take the places of microkernels in `calls`: turning in, turning out, and what their names say.
+All functions take the addresses of the microkernels that they call. Those that several kernels of `numba_winograd_parts` call
+are themselves called through their addresses.
 """
+
+# mypy: disable-error-code="no-untyped-call"
 
 from __future__ import annotations
 
-from tinygrad_cnn.kernels.numba_compile import inner
+from typing import Any
+
+from numba import types
+
+from tinygrad_cnn.kernels.numba_compile import apart, inner
 from tinygrad_cnn.kernels.numba_lanes import LANES, product, transform, turn_in, turn_out
 from tinygrad_cnn.kernels.numba_simd import place_of
 
@@ -20,6 +27,12 @@ CHANNELS_AT_ONCE = 16
 
 STRIP_NUMBERS = 6 << 10
 """How large the rows of pixels that are turned at once may be: what the first cache holds beside their points."""
+
+_PAIR = types.UniTuple(types.intp, 2)
+
+
+def _indices(count: int) -> tuple[Any, ...]:
+    return (types.intp,) * count
 
 
 @inner
@@ -63,7 +76,12 @@ def _lay_strip(  # type: ignore[no-untyped-def]
     _clear(strip, end * line + left * LANES, rows * line)
 
 
-@inner
+@apart(
+    lambda number: (
+        types.Array(number, 4, "C", readonly=True), _PAIR, *_indices(2), _PAIR, types.intp, _PAIR, *_indices(3),
+        number[::1], *_indices(4),
+    )
+)  # fmt: skip
 def to_points(  # type: ignore[no-untyped-def]
     x, group, first, stop, tiles, halo, padding, target, tile_step, point_step, strip, m, n, in_turner, transformer
 ):
@@ -97,7 +115,12 @@ def to_points(  # type: ignore[no-untyped-def]
         u += here
 
 
-@inner
+@apart(
+    lambda number: (
+        *_indices(3), number[:, :, :, ::1], *_indices(2), types.Array(number, 1, "C", readonly=True), *_indices(2),
+        _PAIR, number[::1], *_indices(4),
+    )
+)  # fmt: skip
 def from_points(  # type: ignore[no-untyped-def]
     points, tile_step, point_step, y, first_result, results, bias, first, stop, tiles, strip, m, n, out_turner, transformer
 ):
@@ -132,7 +155,11 @@ def from_points(  # type: ignore[no-untyped-def]
                             flat[place + (k * height + r) * width + j] = strip[r * line + j * LANES + k]
 
 
-@inner
+@apart(
+    lambda number: (
+        types.Array(number, 4, "C", readonly=True), types.boolean, *_indices(5), number[::1], *_indices(3),
+    )
+)  # fmt: skip
 def kernels_at_points(  # type: ignore[no-untyped-def]
     weight, is_turned, first, results, target, panel, point_step, strip, n, in_turner, transformer
 ):
@@ -163,7 +190,11 @@ def kernels_at_points(  # type: ignore[no-untyped-def]
             )  # fmt: skip
 
 
-@inner
+@apart(
+    lambda number: (
+        *_indices(3), number[:, :, :, ::1], *_indices(2), number[::1], *_indices(3),
+    )
+)  # fmt: skip
 def points_to_kernels(  # type: ignore[no-untyped-def]
     sums, row_step, point_step, gweight, first, results, strip, n, out_turner, transformer
 ):

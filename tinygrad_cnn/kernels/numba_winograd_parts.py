@@ -23,27 +23,28 @@ from tinygrad_cnn.kernels.numba_winograd_loops import (
 
 @shared
 def transform_kernels(  # type: ignore[no-untyped-def]
-    weight, is_turned, results, weights, panel, panel_step, weight_step, strips, n, in_turner, to_kernels, slot, start, stop
-):
+    weight, is_turned, results, weights, panel, panel_step, weight_step, strips, n, kernels_at, in_turner, to_kernels,
+    slot, start, stop,
+):  # fmt: skip
     """U for some panels of results: weights (panels, points, channels, panel)."""
     for k in range(start, stop):
         kernels_at_points(
-            weight, is_turned, k * panel, min(panel, results - k * panel), place_of(weights, k * panel_step), panel,
+            kernels_at, weight, is_turned, k * panel, min(panel, results - k * panel), place_of(weights, k * panel_step), panel,
             weight_step, strips[slot], n, in_turner, to_kernels,
         )  # fmt: skip
 
 
 @shared
 def transform_patches(  # type: ignore[no-untyped-def]
-    x, group, edges, tiles, halo, padding, patches, tile_step, point_step, strips, m, n, in_turner, transformer,
+    x, group, edges, tiles, halo, padding, patches, tile_step, point_step, strips, m, n, to_points_at, in_turner, transformer,
     slot, start, stop,
 ):  # fmt: skip
     """V, or the gradients' tiles at points, for some blocks of rows of tiles, the first of which is at the beginning."""
     for block in range(start, stop):
         target = place_of(patches, (edges[block] - edges[0]) * tiles[1] * tile_step)
         to_points(
-            x, group, edges[block], edges[block + 1], tiles, halo, padding, target, tile_step, point_step, strips[slot], m, n,
-            in_turner, transformer,
+            to_points_at, x, group, edges[block], edges[block + 1], tiles, halo, padding, target, tile_step, point_step,
+            strips[slot], m, n, in_turner, transformer,
         )  # fmt: skip
 
 
@@ -53,14 +54,15 @@ def convolve_by_tiles(  # type: ignore[no-untyped-def]
     slot, start, stop,
 ):  # fmt: skip
     """All of a group's channels of y on some blocks of rows of tiles."""
-    in_turner, out_turner, to_patches, to_outputs, multiplier = calls
+    to_points_at, from_points_at, in_turner, out_turner, to_patches, to_outputs, multiplier = calls
     tile_step, patch_step, panel_step, weight_step, result_step, point_step = layout
     channels, panels, height, width = sizes
     here, there = place_of(patches[slot], 0), place_of(points[slot], 0)
     for block in range(start, stop):
         first, end = edges[block], edges[block + 1]
         to_points(
-            x, group, first, end, tiles, n - m, padding, here, tile_step, patch_step, strips[slot], m, n, in_turner, to_patches
+            to_points_at, x, group, first, end, tiles, n - m, padding, here, tile_step, patch_step, strips[slot], m, n,
+            in_turner, to_patches,
         )  # fmt: skip
         of_product = (n * n, (end - first) * tiles[1], channels, panels, height, width)
         multiply_points(
@@ -68,7 +70,8 @@ def convolve_by_tiles(  # type: ignore[no-untyped-def]
             of_product, multiplier,
         )  # fmt: skip
         from_points(
-            there, result_step, point_step, y, *of_y, bias, first, end, tiles, strips[slot], m, n, out_turner, to_outputs
+            from_points_at, there, result_step, point_step, y, *of_y, bias, first, end, tiles, strips[slot], m, n,
+            out_turner, to_outputs,
         )  # fmt: skip
 
 
@@ -78,7 +81,7 @@ def convolve_by_results(  # type: ignore[no-untyped-def]
     slot, start, stop,
 ):  # fmt: skip
     """Some panels of a group's channels on all blocks of rows of tiles."""
-    in_turner, out_turner, to_kernels, to_outputs, multiplier = calls
+    kernels_at, from_points_at, in_turner, out_turner, to_kernels, to_outputs, multiplier = calls
     tile_step, patch_step, panel_step, weight_step, result_step, point_step = layout
     channels, height, width = sizes
     panel = width * LANES
@@ -86,7 +89,8 @@ def convolve_by_results(  # type: ignore[no-untyped-def]
     for k in range(start, stop):
         results = min(panel, of_y[1] - k * panel)
         kernels_at_points(
-            weight, is_turned, k * panel, results, kernels, panel, weight_step, strips[slot], n, in_turner, to_kernels
+            kernels_at, weight, is_turned, k * panel, results, kernels, panel, weight_step, strips[slot], n,
+            in_turner, to_kernels,
         )  # fmt: skip
         for block in range(len(edges) - 1):
             first, end = edges[block], edges[block + 1]
@@ -97,8 +101,8 @@ def convolve_by_results(  # type: ignore[no-untyped-def]
                 multiplier,
             )  # fmt: skip
             from_points(
-                there, result_step, point_step, y, of_y[0] + k * panel, results, bias, first, end, tiles, strips[slot], m, n,
-                out_turner, to_outputs,
+                from_points_at, there, result_step, point_step, y, of_y[0] + k * panel, results, bias, first, end, tiles,
+                strips[slot], m, n, out_turner, to_outputs,
             )  # fmt: skip
 
 
@@ -108,7 +112,7 @@ def correlate_by_tiles(  # type: ignore[no-untyped-def]
     slot, start, stop,
 ):  # fmt: skip
     """The sums (points, channels, results) of some parts, each over its blocks of rows of tiles."""
-    in_turner, to_patches, to_gradients, multiplier = calls
+    to_points_at, in_turner, to_patches, to_gradients, multiplier = calls
     tile_step, patch_step, gradient_tile_step, gradient_step, row_step, sum_step = layout
     channels, panels, height, width = sizes
     here, there = place_of(patches[slot], 0), place_of(gradients[slot], 0)
@@ -116,12 +120,12 @@ def correlate_by_tiles(  # type: ignore[no-untyped-def]
         for block in range(parts[part], parts[part + 1]):
             first, end = edges[block], edges[block + 1]
             to_points(
-                x, group, first, end, tiles, n - m, padding, here, tile_step, patch_step, strips[slot], m, n, in_turner,
-                to_patches,
+                to_points_at, x, group, first, end, tiles, n - m, padding, here, tile_step, patch_step, strips[slot], m, n,
+                in_turner, to_patches,
             )  # fmt: skip
             to_points(
-                gy, of_gy, first, end, tiles, 0, (0, 0), there, gradient_tile_step, gradient_step, strips[slot], m, n,
-                in_turner, to_gradients,
+                to_points_at, gy, of_gy, first, end, tiles, 0, (0, 0), there, gradient_tile_step, gradient_step,
+                strips[slot], m, n, in_turner, to_gradients,
             )  # fmt: skip
             of_product = (n * n, (end - first) * tiles[1], channels, panels, height, width)
             correlate_points(
@@ -140,13 +144,13 @@ def add_up(sums, slot, start, stop):  # type: ignore[no-untyped-def]
 
 @shared
 def transform_sums(  # type: ignore[no-untyped-def]
-    sums, gweight, panel, row_step, sum_step, strips, n, out_turner, to_kernel, slot, start, stop
+    sums, gweight, panel, row_step, sum_step, strips, n, to_kernels_at, out_turner, to_kernel, slot, start, stop
 ):
     """The gradient of the kernels of some panels of results."""
     results = gweight.shape[0]
     for k in range(start, stop):
         points_to_kernels(
-            place_of(sums, k * panel), row_step, sum_step, gweight, k * panel, min(panel, results - k * panel),
+            to_kernels_at, place_of(sums, k * panel), row_step, sum_step, gweight, k * panel, min(panel, results - k * panel),
             strips[slot], n, out_turner, to_kernel,
         )  # fmt: skip
 
@@ -156,7 +160,7 @@ def correlate_by_results(  # type: ignore[no-untyped-def]
     patches, gradients, gweight, count, layout, sizes, rooms, strips, n, calls, slot, start, stop
 ):
     """The gradient of the kernels of some panels of results, over all tiles."""
-    out_turner, to_kernel, multiplier = calls
+    to_kernels_at, out_turner, to_kernel, multiplier = calls
     tile_step, patch_step, gradient_tile_step, gradient_step, row_step, sum_step = layout
     channels, height, width = sizes
     panel, results = width * LANES, gweight.shape[0]
@@ -167,6 +171,6 @@ def correlate_by_results(  # type: ignore[no-untyped-def]
             sums, row_step, sum_step, (n * n, count, channels, 1, height, width), 0, multiplier,
         )  # fmt: skip
         points_to_kernels(
-            sums, row_step, sum_step, gweight, k * panel, min(panel, results - k * panel), strips[slot], n, out_turner,
-            to_kernel,
+            to_kernels_at, sums, row_step, sum_step, gweight, k * panel, min(panel, results - k * panel), strips[slot], n,
+            out_turner, to_kernel,
         )  # fmt: skip
