@@ -189,10 +189,10 @@ def test_other_peoples_functions_are_compiled_in_silence():
 def test_an_installation_that_cannot_be_written_to_keeps_its_kernels_in_the_users_cache(tmp_path):
     """As root, whom no permission stops, numba is told that the directory beside the source is no place."""
     code = READ_ONLY + FIRST_COMPILED_KERNEL
-    first, second = (python(code, XDG_CACHE_HOME=str(tmp_path), HOME=str(tmp_path)) for _ in range(2))
+    first, second = (python(code, NUMBA_CACHE_DIR="", XDG_CACHE_HOME=str(tmp_path), HOME=str(tmp_path)) for _ in range(2))
     assert f"kept in {tmp_path}" in first.stderr
     assert second.stderr == ""
-    nowhere = python(code, HOME="/proc/no", XDG_CACHE_HOME="/proc/no")
+    nowhere = python(code, NUMBA_CACHE_DIR="", HOME="/proc/no", XDG_CACHE_HOME="/proc/no")
     assert nowhere.stdout == "65536.0 65536.0\n"
     assert "in each process, as no place for them can be written to (set NUMBA_CACHE_DIR to one)" in nowhere.stderr
 

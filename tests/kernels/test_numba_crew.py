@@ -13,11 +13,10 @@ pytest.importorskip("numba")
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.kernels import numba_crew
-from tinygrad_cnn.kernels.numba_compile import compiled
-from tinygrad_cnn.kernels.numba_crew import address_of, grain_of, hand_out, rooms, share, task
+from tinygrad_cnn.kernels.numba_crew import grain_of, rooms, share, shared
 
 
-@compiled
+@shared
 def _mark(times, slots, rounds, slot, start, stop):
     for i in range(start, stop):
         value = 0.0
@@ -25,14 +24,6 @@ def _mark(times, slots, rounds, slot, start, stop):
             value += np.sin(float(i + k))
         times[i] += 1 if value < 1e30 else 0
         slots[i] = slot
-
-
-_mark_task = task(_mark)
-
-
-@compiled
-def _mark_shared(work, *arguments):
-    hand_out(_mark_task(arguments), address_of(arguments), work)
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +36,7 @@ def _restore():
 def marked(count, *, rounds=1, **options):
     """How often each item was done, and by which thread the last time."""
     times, slots = np.zeros(count, np.int64), np.full(count, -1, np.int64)
-    share(_mark_shared, times, slots, rounds, count=count, **options)
+    share(_mark, times, slots, rounds, count=count, **options)
     return times, slots
 
 

@@ -11,8 +11,7 @@ import math
 import numpy as np
 
 from tinygrad_cnn.kernels.arrays import Array
-from tinygrad_cnn.kernels.numba_compile import compiled
-from tinygrad_cnn.kernels.numba_crew import address_of, grain_of, hand_out, share, task
+from tinygrad_cnn.kernels.numba_crew import grain_of, share, shared
 
 _NUMBERS_OF_AN_ERF = 60
 """One takes as long as this many numbers read in order."""
@@ -21,78 +20,52 @@ _NUMBERS_OF_AN_ERF = 60
 def relu(x: Array) -> Array:
     """Compute max(x, 0): see `numpy_activation.relu`."""
     y = np.empty(x.shape, x.dtype)
-    share(_relu_shared, x.ravel(), y.reshape(-1), count=x.size, grain=grain_of(2))
+    share(_relu, x.ravel(), y.reshape(-1), count=x.size, grain=grain_of(2))
     return y
 
 
 def relu_backward(gy: Array, y: Array) -> Array:
     """Compute gx = gy where relu's output is not 0, and 0 where it is: see `numpy_activation.relu_backward`."""
     gx = np.empty(y.shape, gy.dtype)
-    share(_relu_backward_shared, gy.ravel(), y.ravel(), gx.reshape(-1), count=y.size, grain=grain_of(3))
+    share(_relu_backward, gy.ravel(), y.ravel(), gx.reshape(-1), count=y.size, grain=grain_of(3))
     return gx
 
 
 def erf(x: Array) -> Array:
     """Compute the error function: see `numpy_activation.erf`."""
     y = np.empty(x.shape, x.dtype)
-    share(_erf_shared, x.ravel(), y.reshape(-1), count=x.size, grain=grain_of(_NUMBERS_OF_AN_ERF))
+    share(_erf, x.ravel(), y.reshape(-1), count=x.size, grain=grain_of(_NUMBERS_OF_AN_ERF))
     return y
 
 
 def erfc(x: Array) -> Array:
     """Compute 1 - erf(x) without cancellation: see `numpy_activation.erfc`."""
     y = np.empty(x.shape, x.dtype)
-    share(_erfc_shared, x.ravel(), y.reshape(-1), count=x.size, grain=grain_of(_NUMBERS_OF_AN_ERF))
+    share(_erfc, x.ravel(), y.reshape(-1), count=x.size, grain=grain_of(_NUMBERS_OF_AN_ERF))
     return y
 
 
-@compiled
+@shared
 def _relu(x, y, slot, start, stop):  # type: ignore[no-untyped-def]
     x, y = x[start:stop], y[start:stop]
     for i in range(len(x)):
         y[i] = x.dtype.type(0) if x[i] <= 0 else x[i]  # what is not comparable, NaN, stays
 
 
-@compiled
+@shared
 def _relu_backward(gy, y, gx, slot, start, stop):  # type: ignore[no-untyped-def]
     gy, y, gx = gy[start:stop], y[start:stop], gx[start:stop]
     for i in range(len(y)):
         gx[i] = gy.dtype.type(0) if y[i] <= 0 else gy[i]
 
 
-@compiled
+@shared
 def _erf(x, y, slot, start, stop):  # type: ignore[no-untyped-def]
     for i in range(start, stop):
         y[i] = math.erf(np.float64(x[i]))
 
 
-@compiled
+@shared
 def _erfc(x, y, slot, start, stop):  # type: ignore[no-untyped-def]
     for i in range(start, stop):
         y[i] = math.erfc(np.float64(x[i]))
-
-
-_relu_task = task(_relu)
-_relu_backward_task = task(_relu_backward)
-_erf_task = task(_erf)
-_erfc_task = task(_erfc)
-
-
-@compiled
-def _relu_shared(work, *arguments):  # type: ignore[no-untyped-def]
-    hand_out(_relu_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def _relu_backward_shared(work, *arguments):  # type: ignore[no-untyped-def]
-    hand_out(_relu_backward_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def _erf_shared(work, *arguments):  # type: ignore[no-untyped-def]
-    hand_out(_erf_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def _erfc_shared(work, *arguments):  # type: ignore[no-untyped-def]
-    hand_out(_erfc_task(arguments), address_of(arguments), work)

@@ -36,8 +36,16 @@ from tinygrad_cnn.kernels.conv_planes import Indices
 from tinygrad_cnn.kernels.geometry import ConvGeometry
 from tinygrad_cnn.kernels.numba_channels_loops import POSITIONS_AT_ONCE, convolve, correlate, lay_images, spread_sums
 from tinygrad_cnn.kernels.numba_crew import grain_of, rooms, share
-from tinygrad_cnn.kernels.numba_lanes import LANES, turn_in, turn_out, window_correlation, window_product
-from tinygrad_cnn.kernels.numba_winograd import channel_groups, filled_up, height_of_tile, whole
+from tinygrad_cnn.kernels.numba_lanes import LANES, window_correlation, window_product
+from tinygrad_cnn.kernels.numba_winograd import (
+    DTYPE,
+    channel_groups,
+    filled_up,
+    height_of_tile,
+    turner_in,
+    turner_out,
+    whole,
+)
 from tinygrad_cnn.kernels.numpy_conv import is_one_product
 from tinygrad_cnn.kernels.scratch import borrow
 
@@ -130,7 +138,7 @@ class _Channels:
                 points = rooms("points", math.prod(y.shape[2:]) * panel, x.dtype)
                 count = panels * (len(images) - 1)
                 numbers = math.prod(y[some].shape[2:]) * len(y[some]) * taps * inputs[1] * outputs[1]
-                calls = (turn_in(), turn_out(), window_product(height, width))
+                calls = (turner_in(), turner_out(), window_product.address((height, width), DTYPE))
                 share(
                     convolve, laid[inputs[0] :], image_step, group.weight, is_turned, bias, y[some], outputs, images,
                     windows.phases, windows.sources, windows.targets * panel, windows.offsets, windows.taps * panel,
@@ -172,11 +180,11 @@ class _Channels:
         places = (each * gradient_step + np.arange(len(windows.sources)) * sent.channels).reshape(-1)
         share(
             correlate, laid, image_step, gradients, gradient_step, images, at_once, sources, places, windows.offsets, sums,
-            (channels, panels, height, width), window_correlation(height, width),
+            (channels, panels, height, width), window_correlation.address((height, width), DTYPE),
             count=count, grain=grain_of(numbers // 4 // count),
         )  # fmt: skip
         gweight = np.empty(shape, laid.dtype)
-        share(spread_sums, sums, gweight, panel, turn_out(), count=panels, grain=grain_of(sums[:, 0].size))
+        share(spread_sums, sums, gweight, panel, turner_out(), count=panels, grain=grain_of(sums[:, 0].size))
         return gweight
 
 
@@ -186,7 +194,7 @@ def _laid_out(x: Array, windows: _Windows, role: str) -> tuple[Array, int]:
     step = (rows * pitch + LANES) * windows.channels
     laid = borrow(role, (len(x) * step + 2 * LANES,), x.dtype)
     share(
-        lay_images, x, rows, pitch, windows.padding, windows.channels, step, laid, turn_in(),
+        lay_images, x, rows, pitch, windows.padding, windows.channels, step, laid, turner_in(),
         count=len(x), grain=grain_of(2 * step),
     )  # fmt: skip
     return laid, step

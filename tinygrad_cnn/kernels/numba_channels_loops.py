@@ -1,20 +1,21 @@
 """The compiled loops of convolution with channels side by side: see `numba_channels`.
 
 An image that is laid out is (rows, pitch, channels), with zeros around; a *panel* is as many output channels as a product
-makes at once. All arrays at places are passed as flat arrays or addresses, and all functions take the places of microkernels.
+makes at once. All functions take the addresses of the microkernels that they call.
 """
 
 from __future__ import annotations
 
-from tinygrad_cnn.kernels.numba_compile import compiled
-from tinygrad_cnn.kernels.numba_crew import address_of, hand_out, task
-from tinygrad_cnn.kernels.numba_lanes import LANES, call, place_of, turn_back, turn_rows
+from tinygrad_cnn.kernels.numba_compile import inner
+from tinygrad_cnn.kernels.numba_crew import shared
+from tinygrad_cnn.kernels.numba_lanes import LANES, turn_back, turn_rows, window_correlation, window_product
+from tinygrad_cnn.kernels.numba_simd import place_of
 
 POSITIONS_AT_ONCE = 128
 """Over how many positions the weight's gradient is summed before its sums are stored: they stay in the first cache."""
 
 
-@compiled
+@inner
 def _clear_pixels(target, place, pixel_step, count):  # type: ignore[no-untyped-def]
     """Put zeros into LANES channels of some pixels."""
     for k in range(count):
@@ -22,9 +23,9 @@ def _clear_pixels(target, place, pixel_step, count):  # type: ignore[no-untyped-
             target[place + k * pixel_step + lane] = 0
 
 
-@compiled
-def _lay_images(  # type: ignore[no-untyped-def]
-    x, rows, pitch, padding, channels, image_step, result, turn_in, slot, start, stop
+@shared
+def lay_images(  # type: ignore[no-untyped-def]
+    x, rows, pitch, padding, channels, image_step, result, in_turner, slot, start, stop
 ):
     """Lay some images out: result (n, rows, pitch, channels), images `image_step` apart."""
     height, width = x.shape[2:]
@@ -38,7 +39,7 @@ def _lay_images(  # type: ignore[no-untyped-def]
             source = (n * x.shape[1] + c) * height * width
             first = place + top * line + left * channels
             some = min(LANES, x.shape[1] - c)
-            turn_rows(flat, source, height * width, some, width, result, first, channels, line, kept, turn_in)
+            turn_rows(flat, source, height * width, some, width, result, first, channels, line, kept, in_turner)
             _clear_pixels(result, place, channels, min(top, rows) * pitch + left)
             for r in range(top, top + kept):
                 _clear_pixels(result, place + r * line + (left + width) * channels, channels, pitch - width)
@@ -46,9 +47,9 @@ def _lay_images(  # type: ignore[no-untyped-def]
             _clear_pixels(result, place + end * channels, channels, rows * pitch - end)
 
 
-@compiled
+@inner
 def _arrange_panel(  # type: ignore[no-untyped-def]
-    weight, is_turned, first, results, panel, target, turn_in
+    weight, is_turned, first, results, panel, target, in_turner
 ):
     """The kernels of some results: target (channels, taps, panel). If turned, results are the second axis of weight."""
     taps = weight.shape[2] * weight.shape[3]
@@ -59,24 +60,24 @@ def _arrange_panel(  # type: ignore[no-untyped-def]
         if is_turned:
             for c in range(channels):
                 source = (c * weight.shape[1] + first + v) * taps
-                turn_rows(flat, source, taps, some, taps, target, c * taps * panel + v, panel, 0, 1, turn_in)
+                turn_rows(flat, source, taps, some, taps, target, c * taps * panel + v, panel, 0, 1, in_turner)
         else:
             source = (first + v) * channels * taps
-            turn_rows(flat, source, channels * taps, some, channels * taps, target, v, panel, 0, 1, turn_in)
+            turn_rows(flat, source, channels * taps, some, channels * taps, target, v, panel, 0, 1, in_turner)
 
 
-@compiled
-def _store_image(points, panel, results, y, image, first, turn_out):  # type: ignore[no-untyped-def]
+@inner
+def _store_image(points, panel, results, y, image, first, out_turner):  # type: ignore[no-untyped-def]
     """Copy an image's results (positions, panel) to y (n, channels, h, w), from channel `first` on."""
     size = y.shape[2] * y.shape[3]
     flat = y.reshape(-1)
     for v in range(0, results, LANES):
         some = min(LANES, results - v)
-        turn_back(points, v, panel, flat, (image * y.shape[1] + first + v) * size, size, some, size, turn_out)
+        turn_back(points, v, panel, flat, (image * y.shape[1] + first + v) * size, size, some, size, out_turner)
 
 
-@compiled
-def _convolve(  # type: ignore[no-untyped-def]
+@shared
+def convolve(  # type: ignore[no-untyped-def]
     laid, image_step, weight, is_turned, bias, y, of_y, images, phases, sources, targets, offsets, places, sizes, all_weights,
     all_points, calls, slot, start, stop,
 ):  # fmt: skip
@@ -85,30 +86,29 @@ def _convolve(  # type: ignore[no-untyped-def]
     images : where blocks begin; phases : rows of (first position, end, first tap, end): see `numba_channels`
     """
     channels, panels, height, width = sizes
-    turn_in, turn_out, product = calls
+    in_turner, out_turner, multiplier = calls
     panel, taps = width * LANES, weight.shape[2] * weight.shape[3]
     weights, points = all_weights[slot], all_points[slot]
     for part in range(start, stop):
         block, k = part // panels, part % panels
         results = min(panel, of_y[1] - k * panel)
-        _arrange_panel(weight, is_turned, k * panel, results, panel, weights, turn_in)
+        _arrange_panel(weight, is_turned, k * panel, results, panel, weights, in_turner)
         for image in range(images[block], images[block + 1]):
-            here = place_of(laid) + 4 * image * image_step
+            here = place_of(laid, image * image_step)
             for phase in range(len(phases)):
                 first, end, tap, end_tap = phases[phase]
                 for t in range(first, end, height):
-                    call(
-                        product, here, place_of(sources) + 8 * t, place_of(offsets) + 8 * tap, place_of(weights),
-                        place_of(places) + 8 * tap, end_tap - tap, channels, taps * panel,
-                        place_of(bias) + 4 * (of_y[0] + k * panel), place_of(points), place_of(targets) + 8 * t, end - t,
-                        height, width,
+                    window_product(
+                        multiplier, here, place_of(sources, t), place_of(offsets, tap), place_of(weights, 0),
+                        place_of(places, tap), end_tap - tap, channels, taps * panel,
+                        place_of(bias, of_y[0] + k * panel), place_of(points, 0), place_of(targets, t), end - t,
                     )  # fmt: skip
-            _store_image(points, panel, results, y, image, of_y[0] + k * panel, turn_out)
+            _store_image(points, panel, results, y, image, of_y[0] + k * panel, out_turner)
 
 
-@compiled
-def _correlate(  # type: ignore[no-untyped-def]
-    laid, image_step, gradients, gradient_step, images, at_once, sources, places, offsets, sums, sizes, product,
+@shared
+def correlate(  # type: ignore[no-untyped-def]
+    laid, image_step, gradients, gradient_step, images, at_once, sources, places, offsets, sums, sizes, multiplier,
     slot, start, stop,
 ):  # fmt: skip
     """The sums (parts, panels, channels, taps, panel) of some panels over some blocks of images.
@@ -124,19 +124,19 @@ def _correlate(  # type: ignore[no-untyped-def]
             total[n] = 0
         for image in range(images[block], images[block + 1], at_once):
             count = min(at_once, images[block + 1] - image) * each
-            x, gy = place_of(laid) + 4 * image * image_step, place_of(gradients) + 4 * (image * gradient_step + k * panel)
+            x, gy = place_of(laid, image * image_step), place_of(gradients, image * gradient_step + k * panel)
             for t in range(0, count, POSITIONS_AT_ONCE):
                 some = min(POSITIONS_AT_ONCE, count - t)
                 for tap in range(taps):
                     for c in range(0, channels, height):
-                        call(
-                            product, x + 4 * (offsets[tap] + c), place_of(sources) + 8 * t, some, gy, place_of(places) + 8 * t,
-                            place_of(total) + 4 * (c * taps + tap) * panel, taps * panel, channels - c, height, width,
+                        window_correlation(
+                            multiplier, x + 4 * (offsets[tap] + c), place_of(sources, t), some, gy, place_of(places, t),
+                            place_of(total, (c * taps + tap) * panel), taps * panel, channels - c,
                         )  # fmt: skip
 
 
-@compiled
-def _spread_sums(sums, gweight, panel, turn_out, slot, start, stop):  # type: ignore[no-untyped-def]
+@shared
+def spread_sums(sums, gweight, panel, out_turner, slot, start, stop):  # type: ignore[no-untyped-def]
     """Add up the parts' sums of some panels, and copy them to gweight (o, c, kh, kw)."""
     results, size = gweight.shape[0], gweight.shape[1] * gweight.shape[2] * gweight.shape[3]
     flat = gweight.reshape(-1)
@@ -148,30 +148,4 @@ def _spread_sums(sums, gweight, panel, turn_out, slot, start, stop):  # type: ig
                 total[n] += other[n]
         for v in range(0, min(panel, results - k * panel), LANES):
             o = k * panel + v
-            turn_back(total, v, panel, flat, o * size, size, min(LANES, results - o), size, turn_out)
-
-
-_lay_images_task = task(_lay_images)
-_convolve_task = task(_convolve)
-_correlate_task = task(_correlate)
-_spread_sums_task = task(_spread_sums)
-
-
-@compiled
-def lay_images(work, *arguments):  # type: ignore[no-untyped-def]
-    hand_out(_lay_images_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def convolve(work, *arguments):  # type: ignore[no-untyped-def]
-    hand_out(_convolve_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def correlate(work, *arguments):  # type: ignore[no-untyped-def]
-    hand_out(_correlate_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def spread_sums(work, *arguments):  # type: ignore[no-untyped-def]
-    hand_out(_spread_sums_task(arguments), address_of(arguments), work)
+            turn_back(total, v, panel, flat, o * size, size, min(LANES, results - o), size, out_turner)

@@ -27,9 +27,10 @@ from tinygrad_cnn.kernels.numba_planes import (
     arrange_weights,
     correlate_plane_positions,
     correlate_planes,
+    lay_out,
     multiply_planes,
 )
-from tinygrad_cnn.kernels.numba_simd import ACCUMULATORS, VECTOR_BYTES, Tile, tile
+from tinygrad_cnn.kernels.numba_simd import ACCUMULATORS, VECTOR_BYTES, Tile, correlate, correlate_positions, multiply_add, turn
 from tinygrad_cnn.kernels.numpy_conv import is_one_product
 
 _FEWEST_LANES = 4
@@ -81,11 +82,13 @@ def conv_weight_grad(x: Array, gy: Array, geometry: ConvGeometry) -> Array:
     room = rooms("planes", size, x.dtype)
     shape = _channel_tile(planes.results, x.itemsize)
     if shape is None:
-        loops, shape, more = correlate_plane_positions, _position_tile(planes, lanes), _lists(shared, planes, lanes)
+        shape, kernel = _position_tile(planes, lanes), correlate_plane_positions
+        loops, more = [correlate_positions.address(shape, x.dtype)], _lists(shared, planes, lanes)
     else:
-        loops, more = correlate_planes, _turned(shared, planes, parts, shape, x.dtype)
-    grain = _grain(planes, geometry.batch, len(parts))
-    share(loops, x, gy, gweight, parts, *plan, room, *more, shape, count=len(parts), grain=grain, slots=len(room))
+        kernel, more = correlate_planes, _turned(shared, planes, parts, shape, x.dtype)
+        loops = [correlate.address(shape, x.dtype), turn.address(Tile(1, 1, shape.lanes), x.dtype)]
+    arguments = (x, gy, gweight, parts, *plan, room, *more, lay_out.address(x.dtype), *loops, *shape)
+    share(kernel, *arguments, count=len(parts), grain=_grain(planes, geometry.batch, len(parts)), slots=len(room))
     return (gweight[0] if sums == 1 else gweight.sum(axis=0)).reshape(geometry.weight_shape)
 
 
@@ -144,7 +147,7 @@ def _product_tile(planes: PlaneProduct, batch: int, itemsize: int) -> Tile:
     vectors = shared.images * -(-shared.fewest_rows * planes.columns.size // lanes)
     shapes = [(rows, min(_MOST_VECTORS, ACCUMULATORS // rows)) for rows in _HEIGHTS if rows <= ACCUMULATORS]
     best = min(shapes, key=lambda shape: _cycles(shape, planes.results, vectors))
-    return tile(*best, lanes)
+    return Tile(*best, lanes)
 
 
 def _channel_tile(results: int, itemsize: int) -> Tile | None:
@@ -154,7 +157,7 @@ def _channel_tile(results: int, itemsize: int) -> Tile | None:
     if lanes is None:
         return None
     vectors = min((1, 2), key=lambda vectors: -(-results // (vectors * lanes)) * (vectors + _LOADED_FOR_A_VECTOR))
-    return tile(vectors, min(_MOST_TAPS, ACCUMULATORS // vectors), lanes)
+    return Tile(vectors, min(_MOST_TAPS, ACCUMULATORS // vectors), lanes)
 
 
 @functools.lru_cache(maxsize=512)
@@ -162,7 +165,7 @@ def _position_tile(planes: PlaneProduct, lanes: int) -> Tile:
     most = ACCUMULATORS if ACCUMULATORS > 12 else 9
     taps = planes.sources * len(planes.rows.taps) * len(planes.columns.taps)
     shapes = [(rows, min(12, most // rows)) for rows in (1, 4, 6) if rows <= most]
-    return tile(*min(shapes, key=lambda shape: _cycles(shape, planes.results, taps)), lanes)
+    return Tile(*min(shapes, key=lambda shape: _cycles(shape, planes.results, taps)), lanes)
 
 
 def _cycles(shape: tuple[int, int], rows: int, columns: int) -> float:
@@ -184,11 +187,12 @@ def _multiply(x: Array, weight: Array, bias: Array | None, y: Array, planes: Pla
     shape = _product_tile(planes, batch, x.itemsize)
     shared = conv_planes.blocks(planes, batch, x.itemsize)
     plan = _plan(shared, planes)
-    weights, begin = _arranged(weight, bias, len(shape[0]))
+    weights, begin = _arranged(weight, bias, shape.rows)
     by_group = y.reshape(batch, planes.groups, planes.results, planes.rows.size, planes.columns.size)
     size = planes.row_bytes(1) * shared.plane_rows * shared.images
     room = rooms("planes", size, x.dtype)
-    arguments = (x, by_group, weights, begin, *plan, room, *_lists(shared, planes, len(shape[2])), shape)
+    loops = (lay_out.address(x.dtype), multiply_add.address(shape, x.dtype))
+    arguments = (x, by_group, weights, begin, *plan, room, *_lists(shared, planes, shape.lanes), *loops, *shape)
     grain = _grain(planes, batch, len(shared.table))
     share(multiply_planes, *arguments, count=len(shared.table), grain=grain, slots=len(room))
 
@@ -236,7 +240,7 @@ def _lists(shared: Blocks, planes: PlaneProduct, lanes: int) -> tuple[Indices, I
 
 def _turned(shared: Blocks, planes: PlaneProduct, parts: Indices, shape: Tile, dtype: np.dtype) -> tuple[Array, Array]:
     """Room for a block's gradients with a tile's channels side by side, and for the sums of a part."""
-    depth = len(shape[0]) * len(shape[2])
+    depth = shape.rows * shape.lanes
     tiles, taps = -(-planes.results // depth), len(planes.rows.taps) * len(planes.columns.taps)
     most = int(((parts[:, 1] - parts[:, 0]) * (parts[:, 3] - parts[:, 2])).max())
     gradients = shared.images * shared.most_rows * planes.columns.size * depth

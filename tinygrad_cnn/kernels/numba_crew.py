@@ -9,17 +9,14 @@ a little while (`_PATIENCE`) and then go to sleep, as those of `parallel` do. Wh
 of a compiled function, and of its arguments. Whoever is there calls it, part by part, and the last part is done 1 to 2 us after
 the first thread has no more. A relu of 2 ** 18 numbers takes 41 us on one core, 111 us with `parallel`, and 15 us here.
 
-    @compiled
+    @shared
     def _relu(x, y, slot, start, stop):            numbers start to stop; slot tells threads apart, for scratch memory
         ...
 
-    _relu_task = task(_relu)
+    share(_relu, x, y, count=x.size, grain=grain_of(2))
 
-    @compiled
-    def _relu_shared(work, *arguments):            work: how many numbers, in how many parts, and the board
-        hand_out(_relu_task(arguments), address_of(arguments), work)
-
-    share(_relu_shared, x, y, count=x.size, grain=grain_of(2))
+Python calls `_run`, which is compiled for each tuple of types that any kernel is called with, and finds the kernel itself by
+its address (`Shared`). So a kernel is compiled once, and needs nothing that reads Python's objects.
 
 The board is an array that all threads see. Work is put up by setting it *open*, and nothing of it may change while a thread is
 *active*: who wants to help says so first and then looks whether it is still open; who has put it up closes it first, and then
@@ -31,9 +28,11 @@ operations. A kernel must not raise: nobody would hear of it.
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -45,7 +44,7 @@ from numba.core import cgutils
 
 from tinygrad_cnn.kernels import parallel
 from tinygrad_cnn.kernels.arrays import Array
-from tinygrad_cnn.kernels.numba_compile import compiled, emitted
+from tinygrad_cnn.kernels.numba_compile import address_of, call, compiled, emitted, inner
 from tinygrad_cnn.kernels.parallel import PARTS_OF_A_THREAD, release_threads, reserve_threads
 from tinygrad_cnn.kernels.scratch import borrow
 
@@ -64,43 +63,62 @@ _TASK_TYPE = ir.FunctionType(ir.VoidType(), [_BYTES, _INDEX, _INDEX, _INDEX])
 # What the threads share -----------------------------------------------------------------------------------------------
 
 
-def task(kernel: Any) -> Any:
-    """Make a function of a tuple, for compiled code: the address at which `kernel(*tuple, slot, start, stop)` can be called."""
+@emitted
+def _start(typing, known, board, count, parts, arguments):  # type: ignore[no-untyped-def]
+    """Do the work with the kernel that is known for these arguments, and give 0; or give the key of their types."""
+    parameters = (*arguments.types, types.intp, types.intp, types.intp)
+    key = _INDEX(_key(arguments.types))
 
-    def address(typing, arguments):  # type: ignore[no-untyped-def]
-        of_kernel = (*arguments.types, types.intp, types.intp, types.intp)
-        kernel.compile(of_kernel)
+    def codegen(context, builder, _, values):  # type: ignore[no-untyped-def]
+        known, board, count, parts, arguments = values
+        table = builder.inttoptr(known, _INDEX.as_pointer())
+        kernel = _found(builder, table, key)
+        is_known = builder.icmp_signed("!=", kernel, _INDEX(0))
+        with builder.if_then(is_known):
+            block = cgutils.alloca_once(builder, ir.LiteralStructType([_INDEX, arguments.type]))
+            builder.store(kernel, cgutils.gep_inbounds(builder, block, 0, 0))
+            builder.store(arguments, cgutils.gep_inbounds(builder, block, 0, 1))
+            task = builder.ptrtoint(_caller(context, builder.module, block.type, parameters), _INDEX)
+            work = [board, task, builder.ptrtoint(block, _INDEX), count, parts]
+            call(context, builder, builder.load(table), (types.intp,) * len(work), work)
+        return builder.select(is_known, _INDEX(0), key)
 
-        def codegen(context, builder, _, __):  # type: ignore[no-untyped-def]
-            return builder.ptrtoint(_caller_of(kernel, arguments, of_kernel, context, builder.module), _INDEX)
-
-        return types.intp(arguments), codegen
-
-    return emitted(address)
+    return types.intp(types.intp, types.intp, types.intp, types.intp, arguments), codegen
 
 
-def _caller_of(kernel, arguments, of_kernel, context, module):  # type: ignore[no-untyped-def]
-    """Write the function that reads the tuple at an address and calls the kernel with it."""
-    found = kernel.get_compile_result(types.void(*of_kernel))
-    context.add_linking_libs((found.library,))
-    function = ir.Function(module, _TASK_TYPE, module.get_unique_name(f"task_{kernel.py_func.__name__}"))
+def _found(builder, table, key):  # type: ignore[no-untyped-def]
+    """Write the loop that looks for a key among the rows of `_Shared.known`; 0 if it is not there."""
+    start, search, after = builder.block, builder.append_basic_block("search"), builder.append_basic_block("found")
+    builder.branch(search)
+    builder.position_at_end(search)
+    place = builder.phi(_INDEX)
+    here = builder.load(builder.gep(table, [place]))
+    address = builder.load(builder.gep(table, [builder.add(place, _INDEX(1))]))
+    place.add_incoming(_INDEX(1), start)
+    place.add_incoming(builder.add(place, _INDEX(2)), search)
+    is_over = builder.or_(builder.icmp_signed("==", here, key), builder.icmp_signed("==", here, _INDEX(0)))
+    builder.cbranch(is_over, after, search)
+    builder.position_at_end(after)
+    return address
+
+
+def _caller(context, module, block_type, parameters):  # type: ignore[no-untyped-def]
+    """Write the function that reads a kernel's address and arguments from a block of memory, and calls it."""
+    function = ir.Function(module, _TASK_TYPE, module.get_unique_name("task"))
     function.linkage = "internal"
     builder = ir.IRBuilder(function.append_basic_block())
-    place = builder.bitcast(function.args[0], context.get_value_type(arguments).as_pointer())
-    values = [*cgutils.unpack_tuple(builder, builder.load(place), len(arguments.types)), *function.args[1:]]
-    context.call_internal_no_propagate(builder, found.fndesc, found.signature, values)
+    kernel, arguments = (
+        builder.load(cgutils.gep_inbounds(builder, builder.bitcast(function.args[0], block_type), 0, k)) for k in (0, 1)
+    )
+    values = cgutils.unpack_tuple(builder, arguments, len(parameters) - 3)
+    call(context, builder, kernel, parameters, [*values, *function.args[1:]])
     builder.ret_void()
     return function
 
 
-@emitted
-def address_of(typing, arguments):  # type: ignore[no-untyped-def]
-    """Where a tuple lies, as long as the function runs that asks."""
-
-    def codegen(context, builder, _, values):  # type: ignore[no-untyped-def]
-        return builder.ptrtoint(cgutils.alloca_once_value(builder, values[0]), _INDEX)
-
-    return types.intp(arguments), codegen
+def _key(arguments):  # type: ignore[no-untyped-def]
+    """A number for the types of a kernel's arguments, the same in every process, and not 0."""
+    return int.from_bytes(hashlib.sha256(repr(arguments).encode()).digest()[:8], "little", signed=True) | 1
 
 
 @emitted
@@ -118,32 +136,31 @@ def _add(typing, board, place, value):  # type: ignore[no-untyped-def]
     """Add to a number of the board; give what it was."""
 
     def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
-        return builder.atomic_rmw("add", _at(context, builder, signature, values), values[2], "seq_cst")
+        return builder.atomic_rmw("add", _at(builder, values), values[2], "seq_cst")
 
-    return types.intp(board, types.intp, types.intp), codegen
+    return types.intp(types.intp, types.intp, types.intp), codegen
 
 
 @emitted
 def _read(typing, board, place):  # type: ignore[no-untyped-def]
     def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
-        return builder.load_atomic(_at(context, builder, signature, values), "seq_cst", 8)
+        return builder.load_atomic(_at(builder, values), "seq_cst", 8)
 
-    return types.intp(board, types.intp), codegen
+    return types.intp(types.intp, types.intp), codegen
 
 
 @emitted
 def _write(typing, board, place, value):  # type: ignore[no-untyped-def]
     def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
-        builder.store_atomic(values[2], _at(context, builder, signature, values), "seq_cst", 8)
+        builder.store_atomic(values[2], _at(builder, values), "seq_cst", 8)
         return context.get_dummy_value()
 
-    return types.void(board, types.intp, types.intp), codegen
+    return types.void(types.intp, types.intp, types.intp), codegen
 
 
-def _at(context, builder, signature, values):  # type: ignore[no-untyped-def]
-    """The address of number values[1] of the array values[0]."""
-    array = context.make_array(signature.args[0])(context, builder, values[0])
-    return builder.gep(array.data, [values[1]])
+def _at(builder, values):  # type: ignore[no-untyped-def]
+    """Where number values[1] of the board is that begins at values[0]."""
+    return builder.gep(builder.inttoptr(values[0], _INDEX.as_pointer()), [values[1]])
 
 
 @emitted
@@ -163,9 +180,13 @@ def _pause(typing):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def hand_out(task, arguments, work):  # type: ignore[no-untyped-def]
-    """Do the items of a task in parts, with whoever helps: work = (items, parts, board)."""
-    count, parts, board = work
+def _run(known, board, count, parts, *arguments):  # type: ignore[no-untyped-def]
+    """Do `count` items in parts, with whoever helps, and return 0; or return a key if the kernel is not known: see `Shared`."""
+    return _start(known, board, count, parts, arguments)
+
+
+@inner
+def _hand_out(board, task, arguments, count, parts):  # type: ignore[no-untyped-def]
     if parts < 2:
         _call(task, arguments, 0, 0, count)
         return
@@ -181,7 +202,7 @@ def hand_out(task, arguments, work):  # type: ignore[no-untyped-def]
         _pause()
 
 
-@compiled
+@inner
 def _take_parts(board, slot):  # type: ignore[no-untyped-def]
     task, arguments = _read(board, _TASK), _read(board, _ARGUMENTS)
     count, parts = _read(board, _COUNT), _read(board, _PARTS)
@@ -206,10 +227,58 @@ def _help(board, slot, patience):  # type: ignore[no-untyped-def]
         _pause()
 
 
+class Shared:
+    """A kernel whose items are shared, and where it is: its address for each tuple of types that it was called with.
+
+    What calls it, `_run`, is compiled for each tuple of types too, but for all kernels together. Were it told the kernel, it
+    would be compiled for each, and LLVM would translate the kernel in it once more.
+
+    Parameters
+    ----------
+    loops : callable
+        Compiled; its last three parameters are the thread's slot, the first item and the one after the last.
+    """
+
+    def __init__(self, loops: Any) -> None:
+        self._loops = loops
+        self._addresses: dict[int, int] = {}
+        self._tables: list[Any] = []
+        self.known = self._listed()
+
+    def learn(self, key: int) -> None:
+        """Compile the kernel for the types that have this key, or find it on disk."""
+        ((*_, arguments),) = (signature for signature in _run.overloads if _key(signature[-1].types) == key)
+        self._addresses[key] = address_of(self._loops, *arguments.types, types.intp, types.intp, types.intp)
+        self.known = self._listed()
+
+    def _listed(self) -> int:
+        """Make a table, and say where: the address of `_hand_out`, then key and address of each kernel, and zeros.
+
+        A table is never changed or freed: another thread may be reading it. If two are made at once, one of them lacks a
+        kernel, which is then looked for again.
+        """
+        rows = [number for row in self._addresses.items() for number in row]
+        table = np.array([_address_of_hand_out() if rows else 0, *rows, 0, 0], np.int64)
+        self._tables.append(table)
+        return int(table.ctypes.data)
+
+
+def shared(loops: Callable[..., None] | None = None, *, fastmath: Collection[str] = ()) -> Any:
+    """Compile a kernel for `share`: see `numba_compile.compiled`, and `Shared` for its parameters."""
+    if loops is None:
+        return functools.partial(shared, fastmath=fastmath)
+    return Shared(inner(loops, fastmath=fastmath))
+
+
+@functools.cache
+def _address_of_hand_out() -> int:
+    return address_of(_hand_out, *(types.intp,) * 5)
+
+
 class _Helper:
     """A thread that helps, sleeps when there is nothing to do, and is woken."""
 
-    def __init__(self, board: Any, slot: int) -> None:
+    def __init__(self, board: int, slot: int) -> None:
         self._may_wake = threading.Lock()
         self._may_wake.acquire()
         self.sleeps = False
@@ -220,7 +289,7 @@ class _Helper:
         if self._may_wake.locked():
             self._may_wake.release()
 
-    def _run(self, board: Any, slot: int) -> None:
+    def _run(self, board: int, slot: int) -> None:
         while True:
             _help(board, slot, _PATIENCE)
             self.sleeps = True
@@ -231,12 +300,13 @@ class _Crew:
     """The threads, made when they are first needed, and the board. Who has reserved the threads may put work up."""
 
     def __init__(self) -> None:
-        self.board = np.zeros(9 * _LINE, np.int64)
+        self._numbers = np.zeros(9 * _LINE, np.int64)
+        self.board = int(self._numbers.ctypes.data)
         self._helpers: list[_Helper] = []
 
     def call(self, threads: int) -> None:
         """See to it that so many threads, the caller among them, are awake or being woken."""
-        self.board[_SLOTS] = threads
+        self._numbers[_SLOTS] = threads
         while len(self._helpers) < threads - 1:
             _help(self.board, 0, 0)  # compiled here, before a thread would have to
             self._helpers.append(_Helper(self.board, len(self._helpers) + 1))
@@ -251,13 +321,12 @@ def rooms(role: str, size: int, dtype: npt.DTypeLike) -> Array:
     return borrow(role, (parallel.get_num_threads(), -(-size // in_a_line) * in_a_line), dtype)
 
 
-def share(loops: Callable[..., None], *arguments: Any, count: int, grain: int = 1, slots: int | None = None) -> None:
-    """Call `loops((count, parts, board), *arguments)`, which hands the items of range(count) out to all threads.
+def share(kernel: Shared, *arguments: Any, count: int, grain: int = 1, slots: int | None = None) -> None:
+    """Call `kernel(*arguments, slot, start, stop)` for parts of range(count), in all threads.
 
     Parameters
     ----------
-    loops : callable
-        Compiled; it ends with `hand_out`.
+    kernel : Shared
     arguments : numbers, arrays and tuples of them
     count : int
         How many items there are. Nothing is called for 0.
@@ -270,14 +339,19 @@ def share(loops: Callable[..., None], *arguments: Any, count: int, grain: int = 
         return
     reserved = reserve_threads(count, grain)
     if reserved < 2:
-        loops((count, 1, _crew.board), *arguments)
+        _start_kernel(kernel, count, 1, arguments)
         return
     try:
         threads = min(reserved, slots or reserved)
         _crew.call(threads)
-        loops((count, min(count, threads * PARTS_OF_A_THREAD), _crew.board), *arguments)
+        _start_kernel(kernel, count, min(count, threads * PARTS_OF_A_THREAD), arguments)
     finally:
         release_threads()
+
+
+def _start_kernel(kernel: Shared, count: int, parts: int, arguments: tuple[Any, ...]) -> None:
+    while key := _run(kernel.known, _crew.board, count, parts, *arguments):
+        kernel.learn(key)
 
 
 def grain_of(numbers: int) -> int:

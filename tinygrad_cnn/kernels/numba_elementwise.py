@@ -8,8 +8,7 @@ import numpy as np
 
 from tinygrad_cnn.kernels import numpy_elementwise
 from tinygrad_cnn.kernels.arrays import Array
-from tinygrad_cnn.kernels.numba_compile import compiled
-from tinygrad_cnn.kernels.numba_crew import address_of, grain_of, hand_out, share, task
+from tinygrad_cnn.kernels.numba_crew import grain_of, share, shared
 
 
 def add(a: Array, b: Array, out: Array | None = None) -> Any:
@@ -18,20 +17,12 @@ def add(a: Array, b: Array, out: Array | None = None) -> Any:
     if any(x.shape != a.shape or x.dtype != a.dtype or not x.flags.c_contiguous for x in arrays):
         return numpy_elementwise.add(a, b, out)
     y = np.empty(a.shape, a.dtype) if out is None else out
-    share(_add_shared, a.reshape(-1), b.reshape(-1), y.reshape(-1), count=a.size, grain=grain_of(3))
+    share(_add, a.reshape(-1), b.reshape(-1), y.reshape(-1), count=a.size, grain=grain_of(3))
     return y
 
 
-@compiled
+@shared
 def _add(a, b, y, slot, start, stop):  # type: ignore[no-untyped-def]
     a, b, y = a[start:stop], b[start:stop], y[start:stop]
     for i in range(len(y)):
         y[i] = a[i] + b[i]
-
-
-_add_task = task(_add)
-
-
-@compiled
-def _add_shared(work, *arguments):  # type: ignore[no-untyped-def]
-    hand_out(_add_task(arguments), address_of(arguments), work)

@@ -18,16 +18,14 @@ microkernel is a function of integers only.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 
-from tinygrad_cnn.kernels.numba_compile import compiled, emitted
-from tinygrad_cnn.kernels.numba_simd import VECTOR_BYTES, Code
+from tinygrad_cnn.kernels.numba_compile import inner
+from tinygrad_cnn.kernels.numba_simd import VECTOR_BYTES, Code, microkernels, place_of
 
 Matrix = tuple[tuple[float, ...], ...]
 
@@ -35,10 +33,6 @@ LANES = VECTOR_BYTES // 4
 """How many numbers of single precision a vector has."""
 
 _INDEX = ir.IntType(64)
-_ADDRESS = ir.IntType(8).as_pointer()
-_NUMBER = ir.FloatType()
-
-
 _PATCH_4 = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
 _PATCH_6 = (
     (4, 0, -5, 0, 1, 0),
@@ -75,60 +69,13 @@ for _sizes in ("2 3", "4 3", "2 5"):
     MATRICES[f"to kernel {_sizes}"] = tuple(zip(*MATRICES[f"kernel {_sizes}"], strict=True))
 
 
-# Calling through an address -------------------------------------------------------------------------------------------
-
-
-@functools.cache
-def address_of(kernel: Any, count: int, *constants: int | str) -> int:
-    """Compile a kernel of so many integers, followed by constants, or take it from disk, and say where it is."""
-    signature = (*(types.intp,) * count, *map(types.literal, constants))
-    kernel.compile(signature)
-    found = kernel.get_compile_result(types.void(*signature))
-    return int(found.library.get_pointer_to_function(found.fndesc.llvm_cfunc_wrapper_name))
-
-
-@emitted
-def call(typing, address, *numbers):  # type: ignore[no-untyped-def]
-    """Call what is at an address with some integers."""
-    given = tuple(numbers[0].types) if hasattr(numbers[0], "types") else numbers  # Numba asks both ways
-
-    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
-        function = ir.FunctionType(_ADDRESS, [_INDEX] * len(given))
-        arguments = cgutils.unpack_tuple(builder, values[1], len(given))
-        arguments = [context.cast(builder, value, kind, types.intp) for value, kind in zip(arguments, given, strict=True)]
-        builder.call(builder.inttoptr(values[0], function.as_pointer()), arguments)
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.StarArgTuple(given)), codegen
-
-
-@emitted
-def place_of(typing, array):  # type: ignore[no-untyped-def]
-    """The address of an array's first number."""
-
-    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
-        return builder.ptrtoint(context.make_array(signature.args[0])(context, builder, values[0]).data, _INDEX)
-
-    return types.intp(array), codegen
-
-
 class _Lanes(Code):
     """Emits instructions on vectors of single precision at addresses."""
 
     def __init__(self, context: Any, builder: Any) -> None:
         super().__init__(context, builder, types.float32, LANES)
-        self.builder = builder
-
-    def place(self, address: Any) -> Any:
-        """What an address points to: numbers."""
-        return self.builder.inttoptr(address, _NUMBER.as_pointer())
-
-    def indices(self, address: Any) -> Any:
-        """What an address points to: places."""
-        return self.builder.inttoptr(address, _INDEX.as_pointer())
 
     def times(self, number: Any, factor: int) -> Any:
-        """A number a constant number of times."""
         return self.builder.mul(number, _INDEX(factor))
 
     def transposed(self, rows: list[Any]) -> list[Any]:
@@ -213,147 +160,105 @@ def _are_opposite(first: Sequence[float], second: Sequence[float]) -> bool:
     return same and any(first[::2]) and any(first[1::2])
 
 
+_microkernel = microkernels(lambda context, builder, variant, dtype: _Lanes(context, builder))
+
+
 # Transforms -----------------------------------------------------------------------------------------------------------
 
 
-@emitted(knows_constants=True)
-def _emit_transform(  # type: ignore[no-untyped-def]
-    typing, source, row, column, following, target, to_row, to_column, to_following, count, added, which
+@_microkernel
+def transform(  # type: ignore[no-untyped-def]
+    code, variant, source, row, column, following, target, to_row, to_column, to_following, count, added
 ):
-    matrix, adds = MATRICES[which.literal_value], which.literal_value.startswith("output")
+    """Y = M X M.T, for `count` matrices X of vectors and the constant matrix M whose name is the variant.
 
-    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
-        code = _Lanes(context, builder)
-        source, row, column, following, target, to_row, to_column, to_following, count, added, _ = values
-        x, y = code.place(source), code.place(target)
-        size, wanted = len(matrix[0]), len(matrix)
-        constant = code.vector(code.place(added)) if adds else None
-
-        def once(k, nothing):  # type: ignore[no-untyped-def]
-            begin, end = code.at(x, builder.mul(k, following)), code.at(y, builder.mul(k, to_following))
-            columns = []
-            for j in range(size):
-                here = code.at(begin, code.times(column, j))
-                columns.append(code.product(matrix, [code.vector(code.at(here, code.times(row, i))) for i in range(size)]))
-            for i in range(wanted):
-                for j, vector in enumerate(code.product(matrix, [made[i] for made in columns])):
-                    result = builder.fadd(vector, constant) if adds else vector
-                    code.store(result, code.at(end, code.times(to_row, i), code.times(to_column, j)))
-            return nothing
-
-        code.loop(_INDEX(0), count, [], once)
-        return context.get_dummy_value()
-
-    return types.void(*(types.intp,) * 10, which), codegen
-
-
-@compiled
-def _transform(  # type: ignore[no-untyped-def]
-    source, row, column, following, target, to_row, to_column, to_following, count, added, which
-):
-    _emit_transform(source, row, column, following, target, to_row, to_column, to_following, count, added, which)
-
-
-def transform(which: str) -> int:
-    """Where the kernel is of Y = M X M.T, for a run of matrices X of vectors and the constant matrix M of this name.
-
-    It takes (source, step between rows, between columns, to the next matrix, target, and its steps, how many, the place of a
-    vector that is added to every element of Y if that is an output, anything); steps are in numbers.
+    row, column, following : the steps between rows and columns of X, and to the next, in numbers; `to_` : of Y
+    added : the place of a vector that is added to every element of Y if that is an output
     """
-    return address_of(_transform, 10, which)
+    builder, (which,) = code.builder, variant
+    matrix, adds = MATRICES[which], which.startswith("output")
+    x, y = code.numbers(source), code.numbers(target)
+    size, wanted = len(matrix[0]), len(matrix)
+    constant = code.vector(code.numbers(added)) if adds else None
+
+    def once(k, nothing):  # type: ignore[no-untyped-def]
+        begin, end = code.at(x, builder.mul(k, following)), code.at(y, builder.mul(k, to_following))
+        columns = []
+        for j in range(size):
+            here = code.at(begin, code.times(column, j))
+            columns.append(code.product(matrix, [code.vector(code.at(here, code.times(row, i))) for i in range(size)]))
+        for i in range(wanted):
+            for j, vector in enumerate(code.product(matrix, [made[i] for made in columns])):
+                result = builder.fadd(vector, constant) if adds else vector
+                code.store(result, code.at(end, code.times(to_row, i), code.times(to_column, j)))
+        return nothing
+
+    code.loop(_INDEX(0), count, [], once)
 
 
 # Turning images over --------------------------------------------------------------------------------------------------
 
 
-@emitted
-def _emit_turn_in(typing, source, step, channels, row_step, target, pixel_step, to_row_step, count, rows):  # type: ignore[no-untyped-def]
+@_microkernel
+def turn_in(  # type: ignore[no-untyped-def]
+    code, variant, source, step, channels, row_step, target, pixel_step, to_row_step, count, rows
+):
     """Turn rows of runs of pixels, one of each channel, into pixels of channels, `pixel_step` apart.
 
     As many channels as a vector has lanes, `step` apart, or the last of `channels` once more; a row's pixels are read, and
     written, in whole vectors: up to LANES - 1 more than `count`.
     """
+    builder = code.builder
+    x, y = code.numbers(source), code.numbers(target)
+    runs = [code.at(x, builder.mul(step, code.least(k, channels))) for k in range(LANES)]
+    vectors = builder.sdiv(builder.add(count, _INDEX(LANES - 1)), _INDEX(LANES))
 
-    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
-        code = _Lanes(context, builder)
-        source, step, channels, row_step, target, pixel_step, to_row_step, count, rows = values
-        x, y = code.place(source), code.place(target)
-        runs = [code.at(x, builder.mul(step, code.least(_INDEX(k), _INDEX(0), channels))) for k in range(LANES)]
-        vectors = builder.sdiv(builder.add(count, _INDEX(LANES - 1)), _INDEX(LANES))
+    def row(r, nothing):  # type: ignore[no-untyped-def]
+        begin, end = builder.mul(r, row_step), code.at(y, builder.mul(r, to_row_step))
 
-        def row(r, nothing):  # type: ignore[no-untyped-def]
-            begin, end = builder.mul(r, row_step), code.at(y, builder.mul(r, to_row_step))
+        def some(k, nothing):  # type: ignore[no-untyped-def]
+            place = builder.add(begin, code.times(k, LANES))
+            pixels = code.transposed([code.vector(code.at(run, place)) for run in runs])
+            first = code.at(end, builder.mul(pixel_step, code.times(k, LANES)))
+            for n, pixel in enumerate(pixels):
+                code.store(pixel, code.at(first, code.times(pixel_step, n)))
+            return nothing
 
-            def some(k, nothing):  # type: ignore[no-untyped-def]
-                place = builder.add(begin, code.times(k, LANES))
-                pixels = code.transposed([code.vector(code.at(run, place)) for run in runs])
-                first = code.at(end, builder.mul(pixel_step, code.times(k, LANES)))
-                for n, pixel in enumerate(pixels):
-                    code.store(pixel, code.at(first, code.times(pixel_step, n)))
-                return nothing
+        return code.loop(_INDEX(0), vectors, nothing, some)
 
-            return code.loop(_INDEX(0), vectors, nothing, some)
-
-        code.loop(_INDEX(0), rows, [], row)
-        return context.get_dummy_value()
-
-    return types.void(*(types.intp,) * 9), codegen
+    code.loop(_INDEX(0), rows, [], row)
 
 
-@emitted
-def _emit_turn_out(typing, source, pixel_step, row_step, target, step, channels, to_row_step, count, rows):  # type: ignore[no-untyped-def]
+@_microkernel
+def turn_out(  # type: ignore[no-untyped-def]
+    code, variant, source, pixel_step, row_step, target, step, channels, to_row_step, count, rows
+):
     """Turn rows of pixels of channels into runs of pixels, one of each channel: at least LANES pixels in a row."""
+    builder = code.builder
+    x, y = code.numbers(source), code.numbers(target)
+    vectors, last = builder.sdiv(builder.add(count, _INDEX(LANES - 1)), _INDEX(LANES)), builder.sub(count, _INDEX(LANES))
 
-    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
-        code = _Lanes(context, builder)
-        source, pixel_step, row_step, target, step, channels, to_row_step, count, rows = values
-        x, y = code.place(source), code.place(target)
-        vectors, last = builder.sdiv(builder.add(count, _INDEX(LANES - 1)), _INDEX(LANES)), builder.sub(count, _INDEX(LANES))
+    def row(r, nothing):  # type: ignore[no-untyped-def]
+        begin, end = code.at(x, builder.mul(r, row_step)), code.at(y, builder.mul(r, to_row_step))
 
-        def row(r, nothing):  # type: ignore[no-untyped-def]
-            begin, end = code.at(x, builder.mul(r, row_step)), code.at(y, builder.mul(r, to_row_step))
+        def some(k, nothing):  # type: ignore[no-untyped-def]
+            place = code.times(k, LANES)
+            place = builder.select(builder.icmp_signed("<", place, last), place, last)
+            first = code.at(begin, builder.mul(pixel_step, place))
+            pixels = [code.vector(code.at(first, code.times(pixel_step, n))) for n in range(LANES)]
+            for n, run in enumerate(code.transposed(pixels)):
+                with builder.if_then(builder.icmp_signed(">", channels, _INDEX(n))):
+                    code.store(run, code.at(end, place, code.times(step, n)))
+            return nothing
 
-            def some(k, nothing):  # type: ignore[no-untyped-def]
-                place = code.times(k, LANES)
-                place = builder.select(builder.icmp_signed("<", place, last), place, last)
-                first = code.at(begin, builder.mul(pixel_step, place))
-                pixels = [code.vector(code.at(first, code.times(pixel_step, n))) for n in range(LANES)]
-                for n, run in enumerate(code.transposed(pixels)):
-                    with builder.if_then(builder.icmp_signed(">", channels, _INDEX(n))):
-                        code.store(run, code.at(end, place, code.times(step, n)))
-                return nothing
+        return code.loop(_INDEX(0), vectors, nothing, some)
 
-            return code.loop(_INDEX(0), vectors, nothing, some)
-
-        code.loop(_INDEX(0), rows, [], row)
-        return context.get_dummy_value()
-
-    return types.void(*(types.intp,) * 9), codegen
+    code.loop(_INDEX(0), rows, [], row)
 
 
-@compiled
-def _turn_in(source, step, channels, row_step, target, pixel_step, to_row_step, count, rows):  # type: ignore[no-untyped-def]
-    _emit_turn_in(source, step, channels, row_step, target, pixel_step, to_row_step, count, rows)
-
-
-@compiled
-def _turn_out(source, pixel_step, row_step, target, step, channels, to_row_step, count, rows):  # type: ignore[no-untyped-def]
-    _emit_turn_out(source, pixel_step, row_step, target, step, channels, to_row_step, count, rows)
-
-
-def turn_in() -> int:
-    """Where `_emit_turn_in`'s kernel is."""
-    return address_of(_turn_in, 9)
-
-
-def turn_out() -> int:
-    """Where `_emit_turn_out`'s kernel is."""
-    return address_of(_turn_out, 9)
-
-
-@compiled
+@inner
 def turn_rows(  # type: ignore[no-untyped-def]
-    source, place, step, channels, width, target, to_place, pixel_step, line, rows, turn_in
+    source, place, step, channels, width, target, to_place, pixel_step, line, rows, in_turner
 ):
     """Turn in rows of LANES channels, or of `channels` if they are fewer: single numbers where the flat source ends.
 
@@ -362,22 +267,22 @@ def turn_rows(  # type: ignore[no-untyped-def]
     vectors = -(-width // LANES) * LANES
     room = source.size - (place + (channels - 1) * step + vectors)  # beyond what the first row's last vector reads
     safe = min(rows, room // width + 1) if room >= 0 else 0
-    begin, end = place_of(source) + 4 * place, place_of(target) + 4 * to_place
-    call(turn_in, begin, step, channels, width, end, pixel_step, line, width, safe)
+    begin, end = place_of(source, place), place_of(target, to_place)
+    turn_in(in_turner, begin, step, channels, width, end, pixel_step, line, width, safe)
     for r in range(safe, rows):
         for j in range(width):
             for k in range(channels):
                 target[to_place + r * line + j * pixel_step + k] = source[place + k * step + r * width + j]
 
 
-@compiled
+@inner
 def turn_back(  # type: ignore[no-untyped-def]
-    source, place, pixel_step, target, to_place, step, channels, count, turn_out
+    source, place, pixel_step, target, to_place, step, channels, count, out_turner
 ):
     """Turn out one row of so many channels: single numbers where there are too few pixels for a vector."""
     if count >= LANES:
-        begin, end = place_of(source) + 4 * place, place_of(target) + 4 * to_place
-        call(turn_out, begin, pixel_step, 0, end, step, channels, 0, count, 1)
+        begin, end = place_of(source, place), place_of(target, to_place)
+        turn_out(out_turner, begin, pixel_step, 0, end, step, channels, 0, count, 1)
         return
     for k in range(channels):
         for j in range(count):
@@ -387,155 +292,99 @@ def turn_back(  # type: ignore[no-untyped-def]
 # Products -------------------------------------------------------------------------------------------------------------
 
 
-@emitted(knows_constants=True)
-def _emit_product(typing, a, row, column, b, b_row, c, c_row, count, rows, adds, height, width):  # type: ignore[no-untyped-def]
-    tall, wide = height.literal_value, width.literal_value
+@_microkernel
+def product(code, variant, a, row, column, b, b_row, c, c_row, count, rows, adds):  # type: ignore[no-untyped-def]
+    """C[r, :] = (C[r, :] +) sum over k of A[r, k] * B[k, :]. The variant is how many rows, and of how many vectors.
 
-    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
-        code = _Lanes(context, builder)
-        a, row, column, b, b_row, c, c_row, count, rows, adds, _, _ = values
-        factors, vectors, result = code.place(a), code.place(b), code.place(c)
-        at = [code.at(factors, builder.mul(row, code.least(_INDEX(r), _INDEX(0), rows))) for r in range(tall)]
+    row, column, b_row, c_row : the steps between rows and columns of A, and between rows of B and C, in numbers
+    count, rows, adds : how many k, how many rows are wanted, whether C is added to
+    """
+    builder, (tall, wide) = code.builder, variant
+    factors, vectors, result = code.numbers(a), code.numbers(b), code.numbers(c)
+    at = [code.at(factors, builder.mul(row, code.least(r, rows))) for r in range(tall)]
 
-        def step(k, sums):  # type: ignore[no-untyped-def]
-            line = code.at(vectors, builder.mul(k, b_row))
+    def step(k, sums):  # type: ignore[no-untyped-def]
+        line = code.at(vectors, builder.mul(k, b_row))
+        held = [code.vector(code.at(line, _INDEX(v * LANES))) for v in range(wide)]
+        here = builder.mul(k, column)
+        spread = (code.spread(code.number(pointer, here)) for pointer in at)
+        pairs = ((factor, vector) for factor in spread for vector in held)
+        return [code.multiply_add(*pair, total) for pair, total in zip(pairs, sums, strict=True)]
+
+    sums = code.loop(_INDEX(0), count, [code.zero] * (tall * wide), step)
+    is_sum = builder.icmp_signed("!=", adds, _INDEX(0))
+    for r in range(tall):
+        with builder.if_then(builder.icmp_signed(">", rows, _INDEX(r))):
+            line = code.at(result, code.times(c_row, r))
+            for v in range(wide):
+                place = code.at(line, _INDEX(v * LANES))
+                with builder.if_else(is_sum) as (then, otherwise):
+                    with then:
+                        code.store(builder.fadd(code.vector(place), sums[r * wide + v]), place)
+                    with otherwise:
+                        code.store(sums[r * wide + v], place)
+
+
+@_microkernel
+def window_product(  # type: ignore[no-untyped-def]
+    code, variant, x, sources, offsets, weights, places, taps, channels, weight_row, begin, y, targets, rows
+):
+    """y[target[r]] = begin + sum over taps k, channels c of x[source[r] + offset[k] + c] * weights[place[k] + c].
+
+    sources, offsets, places, targets : addresses of lists of distances, in numbers
+    taps, channels, rows : how many; weight_row : the step between channels in weights
+    """
+    builder, (tall, wide) = code.builder, variant
+    pixels, lines, start, result = (code.numbers(address) for address in (x, weights, begin, y))
+    source, offset, place, target = (code.indices(address) for address in (sources, offsets, places, targets))
+    windows = [code.at(pixels, code.number(source, code.least(r, rows))) for r in range(tall)]
+    first = [code.vector(code.at(start, _INDEX(v * LANES))) for v in range(wide)]
+
+    def tap(k, sums):  # type: ignore[no-untyped-def]
+        here, weight = code.number(offset, k), code.at(lines, code.number(place, k))
+        reads = [code.at(window, here) for window in windows]
+
+        def step(c, sums):  # type: ignore[no-untyped-def]
+            line = code.at(weight, builder.mul(c, weight_row))
             held = [code.vector(code.at(line, _INDEX(v * LANES))) for v in range(wide)]
-            here = builder.mul(k, column)
-            spread = (code.spread(code.number(pointer, here)) for pointer in at)
+            spread = (code.spread(code.number(read, c)) for read in reads)
             pairs = ((factor, vector) for factor in spread for vector in held)
             return [code.multiply_add(*pair, total) for pair, total in zip(pairs, sums, strict=True)]
 
-        sums = code.loop(_INDEX(0), count, [code.zero] * (tall * wide), step)
-        is_sum = builder.icmp_signed("!=", adds, _INDEX(0))
-        for r in range(tall):
-            with builder.if_then(builder.icmp_signed(">", rows, _INDEX(r))):
-                line = code.at(result, code.times(c_row, r))
-                for v in range(wide):
-                    place = code.at(line, _INDEX(v * LANES))
-                    with builder.if_else(is_sum) as (then, otherwise):
-                        with then:
-                            code.store(builder.fadd(code.vector(place), sums[r * wide + v]), place)
-                        with otherwise:
-                            code.store(sums[r * wide + v], place)
-        return context.get_dummy_value()
+        return code.loop(_INDEX(0), channels, sums, step)
 
-    return types.void(*(types.intp,) * 10, height, width), codegen
+    sums = code.loop(_INDEX(0), taps, first * tall, tap)
+    for r in range(tall):
+        with builder.if_then(builder.icmp_signed(">", rows, _INDEX(r))):
+            line = code.at(result, code.number(target, r))
+            for v in range(wide):
+                code.store(sums[r * wide + v], code.at(line, _INDEX(v * LANES)))
 
 
-@compiled
-def _product(a, row, column, b, b_row, c, c_row, count, rows, adds, height, width):  # type: ignore[no-untyped-def]
-    _emit_product(a, row, column, b, b_row, c, c_row, count, rows, adds, height, width)
-
-
-def product(height: int, width: int) -> int:
-    """Where the kernel is of C[r, :] = (C[r, :] +) sum over k of A[r, k] * B[k, :], for `height` rows of `width` vectors.
-
-    It takes (A, steps between its rows and columns, B and the step between its rows, C and the step between its rows, how many
-    k, how many rows are wanted, whether C is added to, height, width).
-    """
-    return address_of(_product, 10, height, width)
-
-
-@emitted(knows_constants=True)
-def _emit_window_product(  # type: ignore[no-untyped-def]
-    typing, x, sources, offsets, weights, places, taps, channels, weight_row, begin, y, targets, rows, height, width
+@_microkernel
+def window_correlation(  # type: ignore[no-untyped-def]
+    code, variant, x, sources, count, gy, places, sums, row_step, rows
 ):
-    tall, wide = height.literal_value, width.literal_value
+    """sums[r, :] += sum over positions k of x[source[k] + r] * gy[place[k], :]; see `product`.
 
-    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
-        code = _Lanes(context, builder)
-        x, sources, offsets, weights, places, taps, channels, weight_row, begin, y, targets, rows, _, _ = values
-        x, w, start, result = (code.place(address) for address in (x, weights, begin, y))
-        source, offset, place, target = (code.indices(address) for address in (sources, offsets, places, targets))
-        used = [code.least(_INDEX(r), _INDEX(0), rows) for r in range(tall)]
-        at = [code.at(x, code.number(source, r)) for r in used]
-        first = [code.vector(code.at(start, _INDEX(v * LANES))) for v in range(wide)]
-
-        def tap(k, sums):  # type: ignore[no-untyped-def]
-            read = code.number(offset, k)
-            pixels = [code.at(pixel, read) for pixel in at]
-            lines = code.at(w, code.number(place, k))
-
-            def step(c, sums):  # type: ignore[no-untyped-def]
-                line = code.at(lines, builder.mul(c, weight_row))
-                held = [code.vector(code.at(line, _INDEX(v * LANES))) for v in range(wide)]
-                spread = (code.spread(code.number(pixel, c)) for pixel in pixels)
-                pairs = ((factor, vector) for factor in spread for vector in held)
-                return [code.multiply_add(*pair, total) for pair, total in zip(pairs, sums, strict=True)]
-
-            return code.loop(_INDEX(0), channels, sums, step)
-
-        sums = code.loop(_INDEX(0), taps, first * tall, tap)
-        for r in range(tall):
-            with builder.if_then(builder.icmp_signed(">", rows, _INDEX(r))):
-                line = code.at(result, code.number(target, r))
-                for v in range(wide):
-                    code.store(sums[r * wide + v], code.at(line, _INDEX(v * LANES)))
-        return context.get_dummy_value()
-
-    return types.void(*(types.intp,) * 12, height, width), codegen
-
-
-@compiled
-def _window_product(  # type: ignore[no-untyped-def]
-    x, sources, offsets, weights, places, taps, channels, weight_row, begin, y, targets, rows, height, width
-):
-    _emit_window_product(
-        x, sources, offsets, weights, places, taps, channels, weight_row, begin, y, targets, rows, height, width
-    )
-
-
-def window_product(height: int, width: int) -> int:
-    """Where the kernel is of y[target[r]] = begin + sum over taps k, channels c of x[source[r] + offset[k] + c] * w[k, c].
-
-    It takes (x, sources, offsets, w, the places of its taps in it, how many taps, how many channels, the step between channels
-    in w, begin, y, targets, how many rows are wanted, height, width): lists of places hold distances in numbers.
+    sources, places : addresses of lists of distances, in numbers; count, rows : how many; row_step : between rows of sums
     """
-    return address_of(_window_product, 12, height, width)
+    builder, (tall, wide) = code.builder, variant
+    pixels, gradients, result = code.numbers(x), code.numbers(gy), code.numbers(sums)
+    source, place = code.indices(sources), code.indices(places)
+    used = [code.least(r, rows) for r in range(tall)]
 
+    def step(k, totals):  # type: ignore[no-untyped-def]
+        line, pixel = code.at(gradients, code.number(place, k)), code.at(pixels, code.number(source, k))
+        held = [code.vector(code.at(line, _INDEX(v * LANES))) for v in range(wide)]
+        spread = (code.spread(code.number(pixel, r)) for r in used)
+        pairs = ((factor, vector) for factor in spread for vector in held)
+        return [code.multiply_add(*pair, total) for pair, total in zip(pairs, totals, strict=True)]
 
-@emitted(knows_constants=True)
-def _emit_window_correlation(  # type: ignore[no-untyped-def]
-    typing, x, sources, count, gy, places, sums, row_step, rows, height, width
-):
-    tall, wide = height.literal_value, width.literal_value
-
-    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
-        code = _Lanes(context, builder)
-        x, sources, count, gy, places, sums, row_step, rows, _, _ = values
-        x, gradients, result = code.place(x), code.place(gy), code.place(sums)
-        source, place = code.indices(sources), code.indices(places)
-        used = [code.least(_INDEX(r), _INDEX(0), rows) for r in range(tall)]
-
-        def step(k, sums):  # type: ignore[no-untyped-def]
-            line = code.at(gradients, code.number(place, k))
-            held = [code.vector(code.at(line, _INDEX(v * LANES))) for v in range(wide)]
-            pixel = code.at(x, code.number(source, k))
-            spread = (code.spread(code.number(pixel, r)) for r in used)
-            pairs = ((factor, vector) for factor in spread for vector in held)
-            return [code.multiply_add(*pair, total) for pair, total in zip(pairs, sums, strict=True)]
-
-        totals = code.loop(_INDEX(0), count, [code.zero] * (tall * wide), step)
-        for r in range(tall):
-            with builder.if_then(builder.icmp_signed(">", rows, _INDEX(r))):
-                line = code.at(result, code.times(row_step, r))
-                for v in range(wide):
-                    to = code.at(line, _INDEX(v * LANES))
-                    code.store(builder.fadd(code.vector(to), totals[r * wide + v]), to)
-        return context.get_dummy_value()
-
-    return types.void(*(types.intp,) * 8, height, width), codegen
-
-
-@compiled
-def _window_correlation(x, sources, count, gy, places, sums, row_step, rows, height, width):  # type: ignore[no-untyped-def]
-    _emit_window_correlation(x, sources, count, gy, places, sums, row_step, rows, height, width)
-
-
-def window_correlation(height: int, width: int) -> int:
-    """Where the kernel is of sums[r, :] += sum over positions k of x[source[k] + r] * gy[place[k], :].
-
-    It takes (x, sources, how many positions, gy, the places in it, sums and the step between their rows, how many rows are
-    wanted, height, width).
-    """
-    return address_of(_window_correlation, 8, height, width)
+    totals = code.loop(_INDEX(0), count, [code.zero] * (tall * wide), step)
+    for r in range(tall):
+        with builder.if_then(builder.icmp_signed(">", rows, _INDEX(r))):
+            line = code.at(result, code.times(row_step, r))
+            for v in range(wide):
+                to = code.at(line, _INDEX(v * LANES))
+                code.store(builder.fadd(code.vector(to), totals[r * wide + v]), to)

@@ -18,8 +18,7 @@ import numpy as np
 
 from tinygrad_cnn.kernels import numpy_norm
 from tinygrad_cnn.kernels.arrays import Array
-from tinygrad_cnn.kernels.numba_compile import compiled
-from tinygrad_cnn.kernels.numba_crew import address_of, grain_of, hand_out, share, task
+from tinygrad_cnn.kernels.numba_crew import grain_of, share, shared
 
 _BETA = 0.75
 
@@ -27,14 +26,14 @@ _BETA = 0.75
 def channel_sum(gy: Array) -> Array:
     """Sum over every axis but the channels': see `numpy_norm.channel_sum`."""
     total = np.empty(gy.shape[1])
-    share(_channel_sum_shared, _planes(gy), total, count=gy.shape[1], grain=_grain_of_channels(gy))
+    share(_channel_sum, _planes(gy), total, count=gy.shape[1], grain=_grain_of_channels(gy))
     return total.astype(gy.dtype)
 
 
 def channel_moments(x: Array) -> tuple[Array, Array]:
     """Compute the mean and the biased variance of each channel: see `numpy_norm.channel_moments`."""
     mean, var = np.empty(x.shape[1]), np.empty(x.shape[1])
-    share(_channel_moments_shared, _planes(x), mean, var, count=x.shape[1], grain=_grain_of_channels(x, 2))
+    share(_channel_moments, _planes(x), mean, var, count=x.shape[1], grain=_grain_of_channels(x, 2))
     return mean.astype(x.dtype), var.astype(x.dtype)
 
 
@@ -45,7 +44,7 @@ def batch_norm(x: Array, weight: Array | None, bias: Array | None, mean: Array, 
     shift = np.zeros_like(mean) if bias is None else bias
     planes = _planes(x)
     grain = grain_of(2 * planes.shape[2])
-    share(_batch_norm_shared, planes, mean, scale, shift, _planes(y), count=x.shape[0] * x.shape[1], grain=grain)
+    share(_batch_norm, planes, mean, scale, shift, _planes(y), count=x.shape[0] * x.shape[1], grain=grain)
     return y
 
 
@@ -55,7 +54,7 @@ def batch_norm_input_grad(gy: Array, x: Array, weight: Array | None, mean: Array
     gweight, gbias = np.empty(x.shape[1]), np.empty(x.shape[1])
     scale = rstd if weight is None else rstd * weight
     arrays = (_planes(gy), _planes(x), mean, rstd, scale, _planes(gx), gweight, gbias)
-    share(_batch_norm_input_grad_shared, *arrays, count=x.shape[1], grain=_grain_of_channels(x, 5))
+    share(_batch_norm_input_grad, *arrays, count=x.shape[1], grain=_grain_of_channels(x, 5))
     return gx, gweight.astype(x.dtype), gbias.astype(x.dtype)
 
 
@@ -66,7 +65,7 @@ def local_response_norm(x: Array, size: int, alpha: float, beta: float, k: float
     y, d = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
     window = (size // 2, (size - 1) // 2, alpha / size, float(k))
     arguments = (_planes(x), *window, _planes(y), _planes(d))
-    share(_local_response_norm_shared, *arguments, count=x.shape[0], grain=_grain_of_images(x, size))
+    share(_local_response_norm, *arguments, count=x.shape[0], grain=_grain_of_images(x, size))
     return y, d
 
 
@@ -77,11 +76,11 @@ def local_response_norm_input_grad(gy: Array, x: Array, d: Array, size: int, alp
     gx = np.empty(x.shape, x.dtype)
     window = ((size - 1) // 2, size // 2, 2 * alpha * beta / size)
     arguments = (_planes(gy), _planes(x), _planes(d), *window, _planes(gx))
-    share(_local_response_norm_input_grad_shared, *arguments, count=x.shape[0], grain=_grain_of_images(x, 2 * size))
+    share(_local_response_norm_input_grad, *arguments, count=x.shape[0], grain=_grain_of_images(x, 2 * size))
     return gx
 
 
-@compiled(fastmath={"reassoc"})
+@shared(fastmath={"reassoc"})
 def _channel_sum(gy, total, slot, start, stop):  # type: ignore[no-untyped-def]
     for c in range(start, stop):
         of_channel = 0.0
@@ -91,7 +90,7 @@ def _channel_sum(gy, total, slot, start, stop):  # type: ignore[no-untyped-def]
         total[c] = of_channel
 
 
-@compiled(fastmath={"reassoc", "contract"})
+@shared(fastmath={"reassoc", "contract"})
 def _channel_moments(x, mean, var, slot, start, stop):  # type: ignore[no-untyped-def]
     count = x.shape[0] * x.shape[2]
     for c in range(start, stop):
@@ -108,7 +107,7 @@ def _channel_moments(x, mean, var, slot, start, stop):  # type: ignore[no-untype
         mean[c], var[c] = centre, squares / count
 
 
-@compiled(fastmath={"contract"})
+@shared(fastmath={"contract"})
 def _batch_norm(x, mean, scale, shift, y, slot, start, stop):  # type: ignore[no-untyped-def]
     for plane in range(start, stop):
         n, c = plane // x.shape[1], plane % x.shape[1]
@@ -116,7 +115,7 @@ def _batch_norm(x, mean, scale, shift, y, slot, start, stop):  # type: ignore[no
             y[n, c, i] = (x[n, c, i] - mean[c]) * scale[c] + shift[c]
 
 
-@compiled(fastmath={"reassoc", "contract"})
+@shared(fastmath={"reassoc", "contract"})
 def _batch_norm_input_grad(gy, x, mean, rstd, scale, gx, gweight, gbias, slot, start, stop):  # type: ignore[no-untyped-def]
     count = x.shape[0] * x.shape[2]
     for c in range(start, stop):
@@ -134,7 +133,7 @@ def _batch_norm_input_grad(gy, x, mean, rstd, scale, gx, gweight, gbias, slot, s
                 gx[n, c, i] = scale[c] * (gy[n, c, i] - mean_gy - xhat * mean_gy_xhat)
 
 
-@compiled(fastmath={"contract"})
+@shared(fastmath={"contract"})
 def _local_response_norm(x, before, after, alpha, k, y, d, slot, start, stop):  # type: ignore[no-untyped-def]
     _, channels, plane = x.shape
     for n in range(start, stop):
@@ -149,7 +148,7 @@ def _local_response_norm(x, before, after, alpha, k, y, d, slot, start, stop):  
                 y[n, c, i] = x[n, c, i] / (root * np.sqrt(root))
 
 
-@compiled(fastmath={"contract"})
+@shared(fastmath={"contract"})
 def _local_response_norm_input_grad(gy, x, d, before, after, coefficient, gx, slot, start, stop):  # type: ignore[no-untyped-def]
     _, channels, plane = x.shape
     coupling = np.empty((channels, plane), x.dtype)  # gy * x * d ** (-beta - 1)
@@ -166,44 +165,6 @@ def _local_response_norm_input_grad(gy, x, d, before, after, coefficient, gx, sl
                     total[i] += coupling[j, i]
             for i in range(plane):
                 gx[n, c, i] -= coefficient * x[n, c, i] * total[i]
-
-
-_channel_sum_task = task(_channel_sum)
-_channel_moments_task = task(_channel_moments)
-_batch_norm_task = task(_batch_norm)
-_batch_norm_input_grad_task = task(_batch_norm_input_grad)
-_local_response_norm_task = task(_local_response_norm)
-_local_response_norm_input_grad_task = task(_local_response_norm_input_grad)
-
-
-@compiled
-def _channel_sum_shared(work, *arguments):  # type: ignore[no-untyped-def]
-    hand_out(_channel_sum_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def _channel_moments_shared(work, *arguments):  # type: ignore[no-untyped-def]
-    hand_out(_channel_moments_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def _batch_norm_shared(work, *arguments):  # type: ignore[no-untyped-def]
-    hand_out(_batch_norm_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def _batch_norm_input_grad_shared(work, *arguments):  # type: ignore[no-untyped-def]
-    hand_out(_batch_norm_input_grad_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def _local_response_norm_shared(work, *arguments):  # type: ignore[no-untyped-def]
-    hand_out(_local_response_norm_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def _local_response_norm_input_grad_shared(work, *arguments):  # type: ignore[no-untyped-def]
-    hand_out(_local_response_norm_input_grad_task(arguments), address_of(arguments), work)
 
 
 def _planes(x: Array) -> Array:

@@ -12,8 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad_cnn.kernels.arrays import Array
-from tinygrad_cnn.kernels.numba_compile import compiled
-from tinygrad_cnn.kernels.numba_crew import address_of, grain_of, hand_out, share, task
+from tinygrad_cnn.kernels.numba_crew import grain_of, share, shared
 
 
 def sgd_step(
@@ -43,7 +42,7 @@ def sgd_step(
     v = np.empty(0, w.dtype) if velocity is None else velocity.reshape(-1)
     factors = _rounded(w.dtype, lr, momentum, undamped, weight_decay)
     flags = (velocity is not None, nesterov, maximize)
-    share(_sgd_shared, w, g, v, *factors, *flags, count=w.size, grain=grain_of(3 if velocity is None else 5))
+    share(_sgd, w, g, v, *factors, *flags, count=w.size, grain=grain_of(3 if velocity is None else 5))
 
 
 def adam_step(
@@ -81,10 +80,10 @@ def adam_step(
     top = np.empty(0, w.dtype) if largest is None else largest.reshape(-1)
     factors = _rounded(w.dtype, rate, 1 - beta1, beta2, 1 - beta2, correction, eps, weight_decay, keep)
     flags = (largest is not None, maximize)
-    share(_adam_shared, w, g, m, v, top, *factors, *flags, count=w.size, grain=grain_of(10))
+    share(_adam, w, g, m, v, top, *factors, *flags, count=w.size, grain=grain_of(10))
 
 
-@compiled
+@shared
 def _sgd(  # type: ignore[no-untyped-def]
     w, g, v, lr, momentum, undamped, weight_decay, has_velocity, nesterov, maximize, slot, start, stop
 ):
@@ -99,7 +98,7 @@ def _sgd(  # type: ignore[no-untyped-def]
         w[i] -= down * lr
 
 
-@compiled
+@shared
 def _adam(  # type: ignore[no-untyped-def]
     w, g, m, v, top, rate, enter1, beta2, enter2, correction, eps, weight_decay, keep, has_top, maximize, slot, start,
     stop,
@@ -117,20 +116,6 @@ def _adam(  # type: ignore[no-untyped-def]
             top[i] = size if size > top[i] or size != size else top[i]
             size = top[i]
         w[i] -= m[i] / (np.sqrt(size) / correction + eps) * rate
-
-
-_sgd_task = task(_sgd)
-_adam_task = task(_adam)
-
-
-@compiled
-def _sgd_shared(work, *arguments):  # type: ignore[no-untyped-def]
-    hand_out(_sgd_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def _adam_shared(work, *arguments):  # type: ignore[no-untyped-def]
-    hand_out(_adam_task(arguments), address_of(arguments), work)
 
 
 def _rounded(dtype: np.dtype, *factors: float) -> tuple[Array, ...]:

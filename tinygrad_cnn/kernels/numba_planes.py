@@ -5,8 +5,12 @@ What planes are is told in `conv_planes`. All arrays are flat or contiguous, and
 
 from __future__ import annotations
 
-from tinygrad_cnn.kernels.numba_compile import compiled
-from tinygrad_cnn.kernels.numba_crew import address_of, hand_out, task
+from typing import Any
+
+from numba import types
+
+from tinygrad_cnn.kernels.numba_compile import apart, inner
+from tinygrad_cnn.kernels.numba_crew import shared
 from tinygrad_cnn.kernels.numba_simd import (
     VECTOR_BYTES,
     collect_eights,
@@ -17,23 +21,31 @@ from tinygrad_cnn.kernels.numba_simd import (
     correlate,
     correlate_positions,
     multiply_add,
+    place_of,
     turn,
 )
 
 _MOST_LANES = VECTOR_BYTES // 4
 
 
-@compiled
+def _of_lay_out(number: Any) -> tuple[Any, ...]:
+    x, planes = types.Array(number, 4, "C", readonly=True), types.Array(number, 1, "C")
+    origins = types.Array(types.int64, 1, "C", readonly=True)
+    return (x, *(types.intp,) * 8, origins, types.intp, origins, planes)
+
+
+@apart(_of_lay_out)
 def lay_out(  # type: ignore[no-untyped-def]
-    x, first_image, images, channels, first_row, plane_rows, width, row_step, rows_from, column_step, columns_from, planes
-):
+    x, first_image, images, first_channel, end_channel, first_row, plane_rows, width, row_step, rows_from, column_step,
+    columns_from, planes,
+):  # fmt: skip
     """Fill planes (image, channel, phase of columns, phase of rows, plane_rows, width) from some images and channels of x."""
     all_channels, height, in_width = x.shape[1:]
     flat = x.reshape(-1)
     is_run = row_step == 1 and column_step == 1 and width == in_width
-    place = 0
+    at = 0
     for n in range(first_image, first_image + images):
-        for c in range(channels[0], channels[1]):
+        for c in range(first_channel, end_channel):
             begin = (n * all_channels + c) * height * in_width
             for q in range(len(columns_from)):
                 for f in range(len(rows_from)):
@@ -41,8 +53,8 @@ def lay_out(  # type: ignore[no-untyped-def]
                     row_from = rows_from[f]
                     top = min(plane_rows, max(0, -(row_from // row_step) - first_row))
                     end = max(top, min(plane_rows, (height - 1 - row_from) // row_step + 1 - first_row))
-                    rows, target = end - top, place + top * width
-                    _clear(planes, place, top * width)
+                    rows, target = end - top, at + top * width
+                    _clear(planes, at, top * width)
                     _clear(planes, target + rows * width, (plane_rows - end) * width)
                     source = begin + ((first_row + top) * row_step + row_from) * in_width
                     column_from = columns_from[q]
@@ -58,10 +70,10 @@ def lay_out(  # type: ignore[no-untyped-def]
                         _lay_rows(
                             flat, source, row_step * in_width, in_width, planes, target, rows, width, column_from, column_step
                         )
-                    place += plane_rows * width
+                    at += plane_rows * width
 
 
-@compiled
+@inner
 def _lay_shifted(flat, source, planes, target, rows, width, shift):  # type: ignore[no-untyped-def]
     """Copy rows as one run, so many columns to the left; then clear what came from another row."""
     first, end = max(0, -shift), min(width, width - shift)
@@ -73,7 +85,7 @@ def _lay_shifted(flat, source, planes, target, rows, width, shift):  # type: ign
             planes[target + r * width + j] = 0
 
 
-@compiled
+@inner
 def _lay_after(  # type: ignore[no-untyped-def]
     flat, source, row_step, in_width, planes, before, target, rows, width, column_from, shift
 ):
@@ -85,7 +97,7 @@ def _lay_after(  # type: ignore[no-untyped-def]
             planes[target + r * width + j] = flat[source + r * row_step + j + column_from] if is_inside else 0
 
 
-@compiled
+@inner
 def _lay_rows(  # type: ignore[no-untyped-def]
     flat, source, row_step, in_width, planes, target, rows, width, column_from, column_step
 ):
@@ -111,14 +123,14 @@ def _lay_rows(  # type: ignore[no-untyped-def]
             planes[place + j] = 0
 
 
-@compiled
+@inner
 def _clear(planes, place, count):  # type: ignore[no-untyped-def]
     cleared = planes[place : place + count]
     for k in range(count):
         cleared[k] = 0
 
 
-@compiled
+@inner
 def list_vectors(images, positions, lanes, image_step, y_image_step, sources, targets):  # type: ignore[no-untyped-def]
     """List where vectors of so many lanes begin, in the planes and in the result, such that each position is in one.
 
@@ -134,8 +146,8 @@ def list_vectors(images, positions, lanes, image_step, y_image_step, sources, ta
     return count
 
 
-@compiled
-def _arrange_weights(flat, steps, run, results, sources, arranged, slot, start, stop):  # type: ignore[no-untyped-def]
+@shared
+def arrange_weights(flat, steps, run, results, sources, arranged, slot, start, stop):  # type: ignore[no-untyped-def]
     """Put the weights of a tile's rows side by side: (g * tiles, sources * run, tile rows), 0 beyond the last row.
 
     flat : all weights; those of group g, row o and source c are the run at g * steps[0] + o * steps[1] + c * steps[2]
@@ -149,52 +161,42 @@ def _arrange_weights(flat, steps, run, results, sources, arranged, slot, start, 
         kept = min(rows, results - tile * rows)
         for c in range(sources):
             begin = g * steps[0] + tile * rows * steps[1] + c * steps[2]
-            place = c * run * rows
+            to = c * run * rows
             # Whole vectors are read and written: what is too much is overwritten by the next run, if there is one.
             fits = kept == rows and begin + (rows - 1) * steps[1] + run + _MOST_LANES <= flat.size
-            fits = fits and place + (run + _MOST_LANES) * rows <= target.size
+            fits = fits and to + (run + _MOST_LANES) * rows <= target.size
             if fits and rows == 8:
-                collect_eights(flat, begin, steps[1], target, place, run)
+                collect_eights(flat, begin, steps[1], target, to, run)
             elif fits and rows == 4:
-                collect_fours(flat, begin, steps[1], target, place, run)
+                collect_fours(flat, begin, steps[1], target, to, run)
             else:
                 for r in range(rows):
                     for k in range(run):
-                        target[place + k * rows + r] = flat[begin + r * steps[1] + k] if r < kept else 0
+                        target[to + k * rows + r] = flat[begin + r * steps[1] + k] if r < kept else 0
 
 
-@compiled
-def _multiply_planes(  # type: ignore[no-untyped-def]
-    x, y, weights, begin, offsets, table, plane_rows, steps, rows_from, columns_from, rooms, all_sources, all_targets, tile,
-    slot, start, stop,
+@shared
+def multiply_planes(  # type: ignore[no-untyped-def]
+    x, y, weights, begin, offsets, table, plane_rows, steps, rows_from, columns_from, rooms, all_sources, all_targets, lay,
+    multiply, rows, vectors, lanes, slot, start, stop,
 ):  # fmt: skip
     """Compute all channels of y (n, g, results, oh, ow) on some blocks: see `conv_planes`.
 
-    weights : as `_arrange_weights` makes them; begin : (g * tiles, tile rows), what the sums begin with
+    weights : as `arrange_weights` makes them; begin : (g * tiles, tile rows), what the sums begin with
     table : the blocks; rooms, all_sources, all_targets : for each thread, room for the planes and lists of one block
+    lay, multiply : addresses of `lay_out` and of `multiply_add` for tiles of rows x vectors of so many lanes
     """
     planes, sources, targets = rooms[slot], all_sources[slot], all_targets[slot]
     _, groups, results, height, width = y.shape
-    rows, vectors, lanes = len(tile[0]), len(tile[1]), len(tile[2])
     tiles = -(-results // rows)
     flat = y.reshape(-1)
     channels = x.shape[1]
     channel_size = len(columns_from) * len(rows_from) * plane_rows * width
     for first_image, images, first_row, block_rows in table[start:stop]:
         lay_out(
-            x,
-            first_image,
-            images,
-            (0, channels),
-            first_row,
-            plane_rows,
-            width,
-            steps[0],
-            rows_from,
-            steps[1],
-            columns_from,
+            lay, x, first_image, images, 0, channels, first_row, plane_rows, width, steps[0], rows_from, steps[1], columns_from,
             planes,
-        )
+        )  # fmt: skip
         step = height * width
         count = list_vectors(
             images, block_rows * width, lanes, channels * channel_size, groups * results * step, sources, targets
@@ -202,174 +204,147 @@ def _multiply_planes(  # type: ignore[no-untyped-def]
         for more in range(vectors - 1):  # what a last tile has too many
             sources[count + more], targets[count + more] = sources[count - 1], targets[count - 1]
         for g in range(groups):
+            group_planes = place_of(planes, g * (channels // groups) * channel_size)
             for part in range(tiles):
                 o = part * rows
                 base = ((first_image * groups + g) * results + o) * step + first_row * width
                 at = g * tiles + part
                 for vector in range(0, count, vectors):
                     multiply_add(
-                        planes, g * (channels // groups) * channel_size, offsets, weights[at], begin[at], flat, base, step,
-                        results - o, sources, targets, vector, tile,
+                        multiply, group_planes, place_of(offsets, 0), len(offsets), place_of(weights, at * len(offsets) * rows),
+                        place_of(begin, at * rows), place_of(flat, base), step, results - o, place_of(sources, vector),
+                        place_of(targets, vector),
                     )  # fmt: skip
 
 
-@compiled
-def _correlate_planes(  # type: ignore[no-untyped-def]
-    x, gy, gweight, parts, offsets, table, plane_rows, steps, rows_from, columns_from, rooms, all_turned, all_totals, tile,
-    slot, start, stop,
+@shared
+def correlate_planes(  # type: ignore[no-untyped-def]
+    x, gy, gweight, parts, offsets, table, plane_rows, steps, rows_from, columns_from, rooms, all_turned, all_totals, lay,
+    correlator, turner, vectors, taps_at_once, lanes, slot, start, stop,
 ):  # fmt: skip
     """Write to gweight (sums, g, results, channels of a group, taps) what some parts of the work make, in vectors of channels.
 
     parts : rows of (first group, end, first channel in each, end, first block, end, which sum)
     rooms, all_turned, all_totals : for each thread, room for the planes of a block, for the gradients (image, position,
         channels of a tile) of as many images, and for the sums (group, tiles, taps, channels of a tile) of a part
+    lay, correlator, turner : addresses of `lay_out`, and of `correlate` and `turn` for tiles of so many vectors and taps
     """
     planes, turned, totals = rooms[slot], all_turned[slot], all_totals[slot]
     _, groups, results, height, width = gy.shape
-    vectors, taps_at_once, lanes = len(tile[0]), len(tile[1]), len(tile[2])
     group_channels, taps = gweight.shape[3:]
     flat, flat_gy, step, depth = gweight.reshape(-1), gy.reshape(-1), height * width, vectors * lanes
     tiles = -(-results // depth)
     channel_size = len(columns_from) * len(rows_from) * plane_rows * width
     for first_group, end_group, first_channel, end_channel, first_block, end_block, which in parts[start:stop]:
-        channels = (first_group * group_channels + first_channel, (end_group - 1) * group_channels + end_channel)
-        size = (channels[1] - channels[0]) * channel_size
+        channels = first_group * group_channels + first_channel
+        end_channels = (end_group - 1) * group_channels + end_channel
+        size = (end_channels - channels) * channel_size
         wanted = (end_channel - first_channel) * taps
         _clear(totals, 0, (end_group - first_group) * tiles * wanted * depth)
         for first_image, images, first_row, block_rows in table[first_block:end_block]:
             lay_out(
-                x,
-                first_image,
-                images,
-                channels,
-                first_row,
-                plane_rows,
-                width,
-                steps[0],
-                rows_from,
-                steps[1],
-                columns_from,
-                planes,
-            )
+                lay, x, first_image, images, channels, end_channels, first_row, plane_rows, width, steps[0], rows_from,
+                steps[1], columns_from, planes,
+            )  # fmt: skip
             positions = block_rows * width
             to = 0
             for g in range(first_group, end_group):
-                base = (g - first_group) * group_channels * channel_size
+                group_planes = place_of(planes, (g - first_group) * group_channels * channel_size)
                 begin = (first_image * groups + g) * results * step + first_row * width
                 for part in range(tiles):
-                    _turn_gradients(
-                        flat_gy, begin, step, groups * results * step, images, results, part * depth, positions, turned, tile
-                    )
+                    for n in range(images):
+                        for v in range(vectors):
+                            o = min(part * depth + v * lanes, results - lanes)  # lanes beyond the last channel: earlier ones
+                            _turn_runs(
+                                turner, flat_gy, begin + (n * groups * results + o) * step, step, turned,
+                                n * positions * depth + v * lanes, depth, positions, lanes,
+                            )  # fmt: skip
                     for k in range(0, wanted, taps_at_once):
                         correlate(
-                            planes, base, offsets, k, wanted - k, turned, images, size, positions, totals, to + k * depth, tile
-                        )
+                            correlator, group_planes, place_of(offsets, k), wanted - k, place_of(turned, 0), images, size,
+                            positions, place_of(totals, to + k * depth),
+                        )  # fmt: skip
                     to += wanted * depth
         for g in range(first_group, end_group):
             begin = (g - first_group) * tiles * wanted * depth
-            to = ((which * groups + g) * results * group_channels + first_channel) * taps
-            _turn_totals(totals, begin, flat, to, group_channels * taps, results, wanted, tile)
+            to, channel_step = ((which * groups + g) * results * group_channels + first_channel) * taps, group_channels * taps
+            for first in range(0, results, depth):
+                for v in range(vectors):
+                    source = begin + first * wanted + v * lanes
+                    target = to + min(first + v * lanes, results - lanes) * channel_step
+                    for k in range(0, wanted, lanes):
+                        k = max(0, min(k, wanted - lanes))
+                        _turn_sums(
+                            turner, totals, source + k * depth, depth, flat, target + k, channel_step, min(wanted, lanes), lanes
+                        )
 
 
-@compiled
-def _turn_gradients(  # type: ignore[no-untyped-def]
-    gy, begin, step, image_step, images, results, first, positions, turned, tile
+@inner
+def _turn_runs(  # type: ignore[no-untyped-def]
+    turner, source, source_at, source_step, target, target_at, target_step, count, lanes
 ):
-    """Put the gradients of a tile's channels, from the first on, side by side: turned (image, position, channel)."""
-    vectors, lanes = len(tile[0]), len(tile[2])
-    depth = vectors * lanes
-    for n in range(images):
-        for v in range(vectors):
-            source = begin + n * image_step + _first_channel(first, v, lanes, results) * step
-            _turn_runs(gy, source, step, turned, n * positions * depth + v * lanes, depth, positions, tile)
-
-
-@compiled
-def _turn_totals(totals, begin, gweight, to, to_step, results, wanted, tile):  # type: ignore[no-untyped-def]
-    """Copy a group's sums (tile, tap, channel), from `begin` on, to gweight, where each channel's taps are side by side."""
-    vectors, lanes = len(tile[0]), len(tile[2])
-    depth = vectors * lanes
-    for first in range(0, results, depth):
-        for v in range(vectors):
-            o = _first_channel(first, v, lanes, results)
-            source, target = begin + first * wanted + v * lanes, to + o * to_step
-            if wanted < lanes:
-                for k in range(wanted):
-                    for r in range(lanes):
-                        gweight[target + r * to_step + k] = totals[source + k * depth + r]
-            else:
-                for k in range(0, wanted, lanes):
-                    k = min(k, wanted - lanes)
-                    turn(totals, source + k * depth, depth, gweight, target + k, to_step, lanes, tile)
-
-
-@compiled
-def _first_channel(first, vector, lanes, results):  # type: ignore[no-untyped-def]
-    """Which output channel is in the first lane of a tile's vector; one that would reach beyond the last begins earlier."""
-    return min(first + vector * lanes, results - lanes)
-
-
-@compiled
-def _turn_runs(source, source_at, source_step, target, target_at, target_step, count, tile):  # type: ignore[no-untyped-def]
     """Transpose as many runs as a vector has lanes: see `turn`, here for runs of any length."""
-    lanes = len(tile[2])
     if count >= lanes:
-        turn(source, source_at, source_step, target, target_at, target_step, count, tile)
+        turn(turner, place_of(source, source_at), source_step, place_of(target, target_at), target_step, count)
         return
     for k in range(count):
         for n in range(lanes):
             target[target_at + k * target_step + n] = source[source_at + n * source_step + k]
 
 
-@compiled
-def _correlate_positions(  # type: ignore[no-untyped-def]
-    x, gy, gweight, parts, offsets, table, plane_rows, steps, rows_from, columns_from, rooms, all_sources, all_targets, tile,
-    slot, start, stop,
+@inner
+def _turn_sums(  # type: ignore[no-untyped-def]
+    turner, totals, source, source_step, gweight, target, target_step, count, lanes
+):
+    """Copy the sums of up to as many taps as a vector has lanes, channels side by side, to where taps are side by side."""
+    if count == lanes:
+        turn(turner, place_of(totals, source), source_step, place_of(gweight, target), target_step, lanes)
+        return
+    for k in range(count):
+        for n in range(lanes):
+            gweight[target + n * target_step + k] = totals[source + k * source_step + n]
+
+
+@shared
+def correlate_plane_positions(  # type: ignore[no-untyped-def]
+    x, gy, gweight, parts, offsets, table, plane_rows, steps, rows_from, columns_from, rooms, all_sources, all_targets, lay,
+    correlator, rows, taps_at_once, lanes, slot, start, stop,
 ):  # fmt: skip
-    """Add to gweight what some parts of the work contribute: see `_correlate_planes`, here with vectors of positions.
+    """Add to gweight what some parts of the work contribute: see `correlate_planes`, here with vectors of positions.
 
     parts : rows of (first group, end, first channel in each, end, first block, end, which sum)
     """
     planes, sources, targets = rooms[slot], all_sources[slot], all_targets[slot]
     _, groups, results, height, width = gy.shape
-    rows, taps_at_once, lanes = len(tile[0]), len(tile[1]), len(tile[2])
     group_channels, taps = gweight.shape[3:]
     flat, flat_gy, step = gweight.reshape(-1), gy.reshape(-1), height * width
     channel_size = len(columns_from) * len(rows_from) * plane_rows * width
     for first_group, end_group, first_channel, end_channel, first_block, end_block, which in parts[start:stop]:
-        channels = (first_group * group_channels + first_channel, (end_group - 1) * group_channels + end_channel)
-        size = (channels[1] - channels[0]) * channel_size
+        channels = first_group * group_channels + first_channel
+        end_channels = (end_group - 1) * group_channels + end_channel
+        size = (end_channels - channels) * channel_size
         wanted = (end_channel - first_channel) * taps
         for first_image, images, first_row, block_rows in table[first_block:end_block]:
             lay_out(
-                x,
-                first_image,
-                images,
-                channels,
-                first_row,
-                plane_rows,
-                width,
-                steps[0],
-                rows_from,
-                steps[1],
-                columns_from,
-                planes,
-            )
+                lay, x, first_image, images, channels, end_channels, first_row, plane_rows, width, steps[0], rows_from,
+                steps[1], columns_from, planes,
+            )  # fmt: skip
             count = list_vectors(images, block_rows * width, lanes, size, groups * results * step, sources, targets)
             whole, seen = _whole_first(images, count, (-block_rows * width) % lanes, sources, targets)
             for g in range(first_group, end_group):
-                here = planes[(g - first_group) * group_channels * channel_size :]
+                group_planes = place_of(planes, (g - first_group) * group_channels * channel_size)
                 base = (first_image * groups + g) * results * step + first_row * width
                 to = ((which * groups + g) * results * group_channels + first_channel) * taps
                 for k in range(0, wanted, taps_at_once):
                     for o in range(0, results, rows):
                         correlate_positions(
-                            here, offsets, k, wanted - k, flat_gy, base + o * step, step, results - o, sources, targets, whole,
-                            count, seen, flat, to + o * group_channels * taps + k, group_channels * taps, tile,
+                            correlator, group_planes, place_of(offsets, k), wanted - k, place_of(flat_gy, base + o * step),
+                            step, results - o, place_of(sources, 0), place_of(targets, 0), whole, count, seen,
+                            place_of(flat, to + o * group_channels * taps + k), group_channels * taps,
                         )  # fmt: skip
 
 
-@compiled
+@inner
 def _whole_first(images, count, seen, sources, targets):  # type: ignore[no-untyped-def]
     """Move each image's last vector to the end if its first lanes repeat others; count those that are whole."""
     if seen == 0:
@@ -383,33 +358,3 @@ def _whole_first(images, count, seen, sources, targets):  # type: ignore[no-unty
             whole += 1
     sources[whole:count], targets[whole:count] = last_sources, last_targets
     return whole, seen
-
-
-_arrange_weights_task = task(_arrange_weights)
-_multiply_planes_task = task(_multiply_planes)
-_correlate_planes_task = task(_correlate_planes)
-_correlate_positions_task = task(_correlate_positions)
-
-
-@compiled
-def arrange_weights(work, *arguments):  # type: ignore[no-untyped-def]
-    """Share the tiles among threads: see `_arrange_weights`."""
-    hand_out(_arrange_weights_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def multiply_planes(work, *arguments):  # type: ignore[no-untyped-def]
-    """Share the blocks among threads: see `_multiply_planes`."""
-    hand_out(_multiply_planes_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def correlate_planes(work, *arguments):  # type: ignore[no-untyped-def]
-    """Share the parts among threads: see `_correlate_planes`."""
-    hand_out(_correlate_planes_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def correlate_plane_positions(work, *arguments):  # type: ignore[no-untyped-def]
-    """Share the parts among threads: see `_correlate_positions`."""
-    hand_out(_correlate_positions_task(arguments), address_of(arguments), work)

@@ -21,8 +21,8 @@ import numpy as np
 from tinygrad_cnn.kernels import numpy_pool
 from tinygrad_cnn.kernels.arrays import Array, Indices
 from tinygrad_cnn.kernels.geometry import PoolGeometry
-from tinygrad_cnn.kernels.numba_compile import compiled
-from tinygrad_cnn.kernels.numba_crew import address_of, grain_of, hand_out, share, task
+from tinygrad_cnn.kernels.numba_compile import compiled, inner
+from tinygrad_cnn.kernels.numba_crew import grain_of, share, shared
 
 _LARGEST_TABLE = 1 << 22
 _NUMBERS_OF_A_TAP = 5
@@ -37,7 +37,7 @@ def max_pool(x: Array, geometry: PoolGeometry) -> tuple[Array, Indices]:
     indices = np.empty(y.shape, np.int32)
     taps, x_flat = _taps(geometry), _flat(x)
     grain = grain_of(_NUMBERS_OF_A_TAP * taps.size)
-    share(_max_pool_shared, x_flat, taps, _flat(y), _flat(indices), count=len(x_flat), grain=grain)
+    share(_max_pool, x_flat, taps, _flat(y), _flat(indices), count=len(x_flat), grain=grain)
     return y, indices
 
 
@@ -46,7 +46,7 @@ def pool_scatter(gy: Array, indices: Indices, in_size: tuple[int, ...]) -> Array
     gx = np.empty((*gy.shape[:2], *in_size), gy.dtype)
     gy_flat, gx_flat = _flat(gy), _flat(gx)
     grain = grain_of(_NUMBERS_OF_A_TAP * gy_flat.shape[1] + gx_flat.shape[1])
-    share(_pool_scatter_shared, gy_flat, _flat(indices), gx_flat, count=len(gy_flat), grain=grain)
+    share(_pool_scatter, gy_flat, _flat(indices), gx_flat, count=len(gy_flat), grain=grain)
     return gx
 
 
@@ -64,7 +64,7 @@ def avg_pool(x: Array, geometry: PoolGeometry, count_include_pad: bool, divisor_
     y = np.empty((*x.shape[:2], *geometry.out_size), x.dtype)
     divisors, images = _divisors(geometry, count_include_pad, divisor_override, x.dtype), _images(x)
     arguments = (images, divisors, *_steps(geometry), _images(y))
-    share(_avg_pool_shared, *arguments, count=len(images), grain=grain_of(_numbers_of_sums(geometry)))
+    share(_avg_pool, *arguments, count=len(images), grain=grain_of(_numbers_of_sums(geometry)))
     return y
 
 
@@ -75,11 +75,11 @@ def avg_pool_input_grad(gy: Array, geometry: PoolGeometry, count_include_pad: bo
     gx = np.empty((*gy.shape[:2], *geometry.in_size), gy.dtype)
     divisors, images = _divisors(geometry, count_include_pad, divisor_override, gy.dtype), _images(gy)
     arguments = (images, divisors, *_steps(geometry), _images(gx))
-    share(_avg_pool_input_grad_shared, *arguments, count=len(images), grain=grain_of(_numbers_of_sums(geometry)))
+    share(_avg_pool_input_grad, *arguments, count=len(images), grain=grain_of(_numbers_of_sums(geometry)))
     return gx
 
 
-@compiled
+@shared
 def _max_pool(x, taps, y, indices, slot, start, stop):  # type: ignore[no-untyped-def]
     x, y, indices = x[start:stop], y[start:stop], indices[start:stop]
     for plane in range(x.shape[0]):
@@ -101,7 +101,7 @@ def _max_pool(x, taps, y, indices, slot, start, stop):  # type: ignore[no-untype
             _name_first_nan(x[plane], taps, y[plane], indices[plane])
 
 
-@compiled
+@inner
 def _name_first_nan(x, taps, y, indices):  # type: ignore[no-untyped-def]
     """Correct the windows that hold a NaN: no comparison has seen it."""
     for output in range(taps.shape[0]):
@@ -112,7 +112,7 @@ def _name_first_nan(x, taps, y, indices):  # type: ignore[no-untyped-def]
                 indices[output] = at
 
 
-@compiled
+@shared
 def _pool_scatter(gy, indices, gx, slot, start, stop):  # type: ignore[no-untyped-def]
     gy, indices, gx = gy[start:stop], indices[start:stop], gx[start:stop]
     for plane in range(gy.shape[0]):
@@ -128,7 +128,7 @@ def _pool_gather(x, indices, y):  # type: ignore[no-untyped-def]
             y[plane, i] = x[plane, indices[plane, i]]
 
 
-@compiled(fastmath={"contract"})
+@shared(fastmath={"contract"})
 def _avg_pool(x, divisors, taps_h, taps_w, stride_h, stride_w, top, left, y, slot, start, stop):  # type: ignore[no-untyped-def]
     x, y = x[start:stop], y[start:stop]
     _, height, width = x.shape
@@ -149,7 +149,7 @@ def _avg_pool(x, divisors, taps_h, taps_w, stride_h, stride_w, top, left, y, slo
                 y[plane, i, j] = total / divisors[i, j]
 
 
-@compiled(fastmath={"contract"})
+@shared(fastmath={"contract"})
 def _avg_pool_input_grad(gy, divisors, taps_h, taps_w, stride_h, stride_w, top, left, gx, slot, start, stop):  # type: ignore[no-untyped-def]
     gy, gx = gy[start:stop], gx[start:stop]
     _, height, width = gx.shape
@@ -168,32 +168,6 @@ def _avg_pool_input_grad(gy, divisors, taps_h, taps_w, stride_h, stride_w, top, 
             for row in range(max(0, start), min(height, start + taps_h)):
                 for j in range(width):
                     gx[plane, row, j] += spread[j]
-
-
-_max_pool_task = task(_max_pool)
-_pool_scatter_task = task(_pool_scatter)
-_avg_pool_task = task(_avg_pool)
-_avg_pool_input_grad_task = task(_avg_pool_input_grad)
-
-
-@compiled
-def _max_pool_shared(work, *arguments):  # type: ignore[no-untyped-def]
-    hand_out(_max_pool_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def _pool_scatter_shared(work, *arguments):  # type: ignore[no-untyped-def]
-    hand_out(_pool_scatter_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def _avg_pool_shared(work, *arguments):  # type: ignore[no-untyped-def]
-    hand_out(_avg_pool_task(arguments), address_of(arguments), work)
-
-
-@compiled
-def _avg_pool_input_grad_shared(work, *arguments):  # type: ignore[no-untyped-def]
-    hand_out(_avg_pool_input_grad_task(arguments), address_of(arguments), work)
 
 
 def _divisors(geometry: PoolGeometry, count_include_pad: bool, divisor_override: int | None, dtype: np.dtype) -> Array:

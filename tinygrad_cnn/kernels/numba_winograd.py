@@ -49,7 +49,14 @@ from tinygrad_cnn.kernels.geometry import ConvGeometry
 from tinygrad_cnn.kernels.numba_crew import grain_of, rooms, share
 from tinygrad_cnn.kernels.numba_lanes import LANES, product, transform, turn_in, turn_out
 from tinygrad_cnn.kernels.numba_simd import ACCUMULATORS
-from tinygrad_cnn.kernels.numba_winograd_loops import CHANNELS_AT_ONCE, STRIP_NUMBERS
+from tinygrad_cnn.kernels.numba_winograd_loops import (
+    CHANNELS_AT_ONCE,
+    STRIP_NUMBERS,
+    from_points,
+    kernels_at_points,
+    points_to_kernels,
+    to_points,
+)
 from tinygrad_cnn.kernels.numba_winograd_parts import (
     add_up,
     convolve_by_results,
@@ -61,6 +68,8 @@ from tinygrad_cnn.kernels.numba_winograd_parts import (
     transform_sums,
 )
 from tinygrad_cnn.kernels.scratch import borrow
+
+DTYPE = np.dtype(np.float32)
 
 _BLOCK_BYTES = 512 << 10
 """How large V and M of a block of tiles may be together."""
@@ -153,7 +162,7 @@ class Winograd:
     def serves(self, geometry: ConvGeometry, dtype: np.dtype) -> bool:
         """Whether this can be done here at all: kernels of its size, stride 1, padding less than that, single precision."""
         return (
-            dtype == np.float32
+            dtype == DTYPE
             and geometry.kernel_size == (self.kernel, self.kernel)
             and set(geometry.stride) == set(geometry.dilation) == {1}
             and max(map(max, geometry.padding)) < self.kernel
@@ -231,14 +240,18 @@ class Winograd:
         strips = self._strips(x, y)
         weights = borrow("weights", (panels * panel_step,), x.dtype)
         share(
-            transform_kernels, group.weight, is_turned, results, weights, panel, panel_step, weight_step, strips, n, turn_in(),
-            self._transform("kernel"), count=panels, grain=grain_of(2 * panel_step), slots=len(strips),
+            transform_kernels, group.weight, is_turned, results, weights, panel, panel_step, weight_step, strips, n,
+            kernels_at_points.address(DTYPE), turner_in(), self._transform("kernel"),
+            count=panels, grain=grain_of(2 * panel_step), slots=len(strips),
         )  # fmt: skip
         read, made = Layout.of(tiling.most, channels), Layout.of(tiling.most, panels * panel)
         patches = rooms("patches", n * n * read.point_step + panel, x.dtype)
         points = rooms("points", n * n * made.point_step + panel, x.dtype)
         height = height_of_tile(tiling.most, width)
-        calls = (turn_in(), turn_out(), self._transform("input"), self._transform("output"), product(height, width))
+        calls = (
+            to_points.address(DTYPE), from_points.address(DTYPE), turner_in(), turner_out(), self._transform("input"),
+            self._transform("output"), _multiplier(height, width),
+        )  # fmt: skip
         layout = (*read, panel_step, weight_step, *made)
         count = len(tiling.edges) - 1
         share(
@@ -262,7 +275,10 @@ class Winograd:
         weights = rooms("weights", n * n * weight_step, x.dtype)
         points = rooms("points", n * n * made.point_step, x.dtype)
         height = height_of_tile(tiling.most, width)
-        calls = (turn_in(), turn_out(), self._transform("kernel"), self._transform("output"), product(height, width))
+        calls = (
+            kernels_at_points.address(DTYPE), from_points.address(DTYPE), turner_in(), turner_out(),
+            self._transform("kernel"), self._transform("output"), _multiplier(height, width),
+        )  # fmt: skip
         layout = (*read, 0, weight_step, *made)
         share(
             convolve_by_results, group.weight, is_turned, patches, y, group.outputs, bias, tiling.edges, tiling.tiles, layout,
@@ -289,7 +305,10 @@ class Winograd:
         patches = rooms("patches", n * n * read.point_step, x.dtype)
         gradients = rooms("points", n * n * sent.point_step, x.dtype)
         height = height_of_tile(channels, width)
-        calls = (turn_in(), self._transform("input"), self._transform("gradient"), product(height, width))
+        calls = (
+            to_points.address(DTYPE), turner_in(), self._transform("input"), self._transform("gradient"),
+            _multiplier(height, width),
+        )  # fmt: skip
         layout = (*read, *sent, row_step, sum_step)
         share(
             correlate_by_tiles, x, group.inputs, gy, group.outputs, sums, tiling.edges, parts, tiling.tiles, padding, layout,
@@ -299,8 +318,9 @@ class Winograd:
         if count > 1:
             share(add_up, sums, count=sums.shape[1], grain=grain_of(count))
         share(
-            transform_sums, sums[0], group.weight, panel, row_step, sum_step, strips, n, turn_out(),
-            self._transform("to kernel"), count=panels, grain=grain_of(n * n * channels * panel), slots=len(strips),
+            transform_sums, sums[0], group.weight, panel, row_step, sum_step, strips, n,
+            points_to_kernels.address(DTYPE), turner_out(), self._transform("to kernel"),
+            count=panels, grain=grain_of(n * n * channels * panel), slots=len(strips),
         )  # fmt: skip
 
     def _correlate_by_results(self, x: Array, gy: Array, group: _Group, padding: tuple[int, int]) -> None:
@@ -316,7 +336,7 @@ class Winograd:
         strips = self._strips(x, gy)
         sums = rooms("sums", n * n * sum_step, x.dtype)
         height = height_of_tile(channels, width)
-        calls = (turn_out(), self._transform("to kernel"), product(height, width))
+        calls = (points_to_kernels.address(DTYPE), turner_out(), self._transform("to kernel"), _multiplier(height, width))
         made = np.empty(group.weight.shape, x.dtype)
         share(
             correlate_by_results, patches, gradients, made, tiling.all, (*read, *sent, row_step, sum_step),
@@ -333,7 +353,7 @@ class Winograd:
         return weights_bytes <= _CACHED_BYTES or reads_by_tiles <= reads_by_results
 
     def _transform(self, name: str) -> int:
-        return transform(f"{name} {self.tile} {self.kernel}")
+        return int(transform.address((f"{name} {self.tile} {self.kernel}",), DTYPE))
 
     def _at_points(
         self, x: Array, group: tuple[int, int], padding: tuple[int, int], tiling: _Tiling, y: Array, name: str
@@ -346,7 +366,7 @@ class Winograd:
         halo = self.patch - self.tile if name == "input" else 0
         share(
             transform_patches, x, group, tiling.edges, tiling.tiles, halo, padding, result, *layout, strips, self.tile,
-            self.patch, turn_in(), self._transform(name),
+            self.patch, to_points.address(DTYPE), turner_in(), self._transform(name),
             count=count, grain=grain_of(2 * result.size // count), slots=len(strips),
         )  # fmt: skip
         return result, layout
@@ -420,6 +440,18 @@ def height_of_tile(rows: int, width: int) -> int:
         return 8
     heights = (4, 5, 6) if ACCUMULATORS == 12 else (8, 10, 12)
     return min(heights, key=lambda height: (-(-rows // height) * (height + 0.5), -height))
+
+
+def turner_in() -> int:
+    return int(turn_in.address((), DTYPE))
+
+
+def turner_out() -> int:
+    return int(turn_out.address((), DTYPE))
+
+
+def _multiplier(height: int, width: int) -> int:
+    return int(product.address((height, width), DTYPE))
 
 
 f2, f4, f5 = Winograd(2, 3), Winograd(4, 3), Winograd(2, 5)

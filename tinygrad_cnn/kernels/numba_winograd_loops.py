@@ -1,18 +1,26 @@
 """The compiled loops of Winograd's convolution: to points and back, and the products at them.
 
 What they compute, and why, is told in `numba_winograd`; the arithmetic is done by `numba_lanes`, in vectors of channels. A tile
-is m x m outputs, and a patch n x n inputs; there are n * n points. The work is counted in *rows of
-tiles*: number u is row ``u % down`` of image ``u // down``. At points an array is (points, tiles, channels), a *panel* of it
+is m x m outputs, and a patch n x n inputs; there are n * n points. The work is counted in *rows of tiles*: number u is row
+``u % down`` of image ``u // down``. At points an array is (points, tiles, channels), a *panel* of it
 as many channels as a product makes at once. Distances between points are no powers of two: n * n places that are would share
 a few lines of the first cache.
 
-All functions take the places of microkernels in `calls`: turning in, turning out, and what their names say.
+All functions take the addresses of the microkernels that they call. Those that several kernels of `numba_winograd_parts` call
+are themselves called through their addresses.
 """
+
+# mypy: disable-error-code="no-untyped-call"
 
 from __future__ import annotations
 
-from tinygrad_cnn.kernels.numba_compile import compiled
-from tinygrad_cnn.kernels.numba_lanes import LANES, call, place_of, turn_back, turn_rows
+from typing import Any
+
+from numba import types
+
+from tinygrad_cnn.kernels.numba_compile import apart, inner
+from tinygrad_cnn.kernels.numba_lanes import LANES, product, transform, turn_back, turn_out, turn_rows
+from tinygrad_cnn.kernels.numba_simd import place_of
 
 CHANNELS_AT_ONCE = 16
 """Of how many input channels kernels are transformed at once."""
@@ -20,16 +28,22 @@ CHANNELS_AT_ONCE = 16
 STRIP_NUMBERS = 6 << 10
 """How large the rows of pixels that are turned at once may be: what the first cache holds beside their points."""
 
+_PAIR = types.UniTuple(types.intp, 2)
 
-@compiled
+
+def _indices(count: int) -> tuple[Any, ...]:
+    return (types.intp,) * count
+
+
+@inner
 def _clear(numbers, start, stop):  # type: ignore[no-untyped-def]
     for k in range(start, stop):
         numbers[k] = 0
 
 
-@compiled
+@inner
 def _lay_strip(  # type: ignore[no-untyped-def]
-    flat, place, channels, size, first_row, rows, left, strip, pitch, turn_in
+    flat, place, channels, size, first_row, rows, left, strip, pitch, in_turner
 ):
     """Fill strip (rows, pitch, LANES) with pixels of some channels, zeros where there are none."""
     height, width = size
@@ -39,7 +53,7 @@ def _lay_strip(  # type: ignore[no-untyped-def]
     begin = top * line + left * LANES
     if end > top:
         source = place + (first_row + top) * width
-        turn_rows(flat, source, height * width, channels, width, strip, begin, LANES, line, end - top, turn_in)
+        turn_rows(flat, source, height * width, channels, width, strip, begin, LANES, line, end - top, in_turner)
     _clear(strip, 0, begin)
     gap = (pitch - width) * LANES
     for r in range(top, end):
@@ -48,9 +62,14 @@ def _lay_strip(  # type: ignore[no-untyped-def]
     _clear(strip, end * line + left * LANES, rows * line)
 
 
-@compiled
+@apart(
+    lambda number: (
+        types.Array(number, 4, "C", readonly=True), _PAIR, *_indices(2), _PAIR, types.intp, _PAIR, *_indices(3),
+        number[::1], *_indices(4),
+    )
+)  # fmt: skip
 def to_points(  # type: ignore[no-untyped-def]
-    x, group, first, stop, tiles, halo, padding, target, tile_step, point_step, strip, m, n, turn_in, transform
+    x, group, first, stop, tiles, halo, padding, target, tile_step, point_step, strip, m, n, in_turner, transformer
 ):
     """Transform the patches, or tiles of gradients, of a group's channels and some rows of tiles.
 
@@ -72,19 +91,24 @@ def to_points(  # type: ignore[no-untyped-def]
         for c in range(0, channels, LANES):
             place = (image * x.shape[1] + first_channel + c) * size[0] * size[1]
             some = min(LANES, channels - c)
-            _lay_strip(flat, place, some, size, row * m - padding[0], here * m + halo, padding[1], strip, pitch, turn_in)
+            _lay_strip(flat, place, some, size, row * m - padding[0], here * m + halo, padding[1], strip, pitch, in_turner)
             for k in range(here):
-                call(
-                    transform, place_of(strip) + 4 * k * m * line, line, LANES, m * LANES,
-                    target + 4 * ((done + k * along) * tile_step + c), n * point_step, point_step, tile_step, along, 0, 0,
+                transform(
+                    transformer, place_of(strip, k * m * line), line, LANES, m * LANES,
+                    target + 4 * ((done + k * along) * tile_step + c), n * point_step, point_step, tile_step, along, 0,
                 )  # fmt: skip
         done += here * along
         u += here
 
 
-@compiled
+@apart(
+    lambda number: (
+        *_indices(3), number[:, :, :, ::1], *_indices(2), types.Array(number, 1, "C", readonly=True), *_indices(2),
+        _PAIR, number[::1], *_indices(4),
+    )
+)  # fmt: skip
 def from_points(  # type: ignore[no-untyped-def]
-    points, tile_step, point_step, y, first_result, results, bias, first, stop, tiles, strip, m, n, turn_out, transform
+    points, tile_step, point_step, y, first_result, results, bias, first, stop, tiles, strip, m, n, out_turner, transformer
 ):
     """Transform so many results back, of some rows of tiles: y (n, o, oh, ow) = A.T M A + bias.
 
@@ -100,15 +124,15 @@ def from_points(  # type: ignore[no-untyped-def]
         for o in range(0, results, LANES):
             some = min(LANES, results - o)
             source = points + 4 * ((u - first) * along * tile_step + o)
-            added = place_of(bias) + 4 * (first_result + o)
-            call(
-                transform, source, n * point_step, point_step, tile_step, place_of(strip), line, LANES, m * LANES, along,
-                added, 0,
+            added = place_of(bias, first_result + o)
+            transform(
+                transformer, source, n * point_step, point_step, tile_step, place_of(strip, 0), line, LANES, m * LANES, along,
+                added,
             )  # fmt: skip
             place = ((image * channels + first_result + o) * height + row * m) * width
             if width >= LANES:
-                call(
-                    turn_out, place_of(strip), LANES, line, place_of(flat) + 4 * place, height * width, some, width, width, kept
+                turn_out(
+                    out_turner, place_of(strip, 0), LANES, line, place_of(flat, place), height * width, some, width, width, kept
                 )  # fmt: skip
             else:
                 for k in range(some):
@@ -117,9 +141,13 @@ def from_points(  # type: ignore[no-untyped-def]
                             flat[place + (k * height + r) * width + j] = strip[r * line + j * LANES + k]
 
 
-@compiled
+@apart(
+    lambda number: (
+        types.Array(number, 4, "C", readonly=True), types.boolean, *_indices(5), number[::1], *_indices(3),
+    )
+)  # fmt: skip
 def kernels_at_points(  # type: ignore[no-untyped-def]
-    weight, is_turned, first, results, target, panel, point_step, strip, n, turn_in, transform
+    weight, is_turned, first, results, target, panel, point_step, strip, n, in_turner, transformer
 ):
     """U = G g G.T for the kernels of some results: address of (points, channels, panel), points `point_step` apart.
 
@@ -138,19 +166,23 @@ def kernels_at_points(  # type: ignore[no-untyped-def]
             if is_turned:
                 for k in range(count):
                     place = ((c + k) * all_results + o) * taps
-                    turn_rows(flat, place, taps, some, taps, strip, k * taps * LANES, LANES, 0, 1, turn_in)
+                    turn_rows(flat, place, taps, some, taps, strip, k * taps * LANES, LANES, 0, 1, in_turner)
             else:
                 place = (o * channels + c) * taps
-                turn_rows(flat, place, channels * taps, some, count * taps, strip, 0, LANES, 0, 1, turn_in)
-            call(
-                transform, place_of(strip) + 4 * begin, way * side * LANES, way * LANES, taps * LANES,
-                target + 4 * (c * panel + v), n * point_step, point_step, panel, count, 0, 0,
+                turn_rows(flat, place, channels * taps, some, count * taps, strip, 0, LANES, 0, 1, in_turner)
+            transform(
+                transformer, place_of(strip, begin), way * side * LANES, way * LANES, taps * LANES,
+                target + 4 * (c * panel + v), n * point_step, point_step, panel, count, 0,
             )  # fmt: skip
 
 
-@compiled
+@apart(
+    lambda number: (
+        *_indices(3), number[:, :, :, ::1], *_indices(2), number[::1], *_indices(3),
+    )
+)  # fmt: skip
 def points_to_kernels(  # type: ignore[no-untyped-def]
-    sums, row_step, point_step, gweight, first, results, strip, n, turn_out, transform
+    sums, row_step, point_step, gweight, first, results, strip, n, out_turner, transformer
 ):
     """The gradient of some results' kernels, G.T sums G: from the address of (points, channels, results) to (o, c, kh, kw)."""
     channels, side, taps = gweight.shape[1], gweight.shape[3], gweight.shape[2] * gweight.shape[3]
@@ -160,39 +192,39 @@ def points_to_kernels(  # type: ignore[no-untyped-def]
         some = min(LANES, results - v)
         for c in range(0, channels, CHANNELS_AT_ONCE):
             count = min(CHANNELS_AT_ONCE, channels - c)
-            call(
-                transform, sums + 4 * (c * row_step + v), n * point_step, point_step, row_step, place_of(strip),
-                side * LANES, LANES, taps * LANES, count, 0, 0,
+            transform(
+                transformer, sums + 4 * (c * row_step + v), n * point_step, point_step, row_step, place_of(strip, 0),
+                side * LANES, LANES, taps * LANES, count, 0,
             )  # fmt: skip
             place = (o * channels + c) * taps
-            turn_back(strip, 0, LANES, flat, place, channels * taps, some, count * taps, turn_out)
+            turn_back(strip, 0, LANES, flat, place, channels * taps, some, count * taps, out_turner)
 
 
-@compiled
+@inner
 def multiply_points(  # type: ignore[no-untyped-def]
-    patches, tile_step, patch_step, weights, panel_step, weight_step, points, result_step, point_step, sizes, product
+    patches, tile_step, patch_step, weights, panel_step, weight_step, points, result_step, point_step, sizes, multiplier
 ):
     """M = V U at each point: patches (points, tiles, channels), weights (panels, points, channels, panel), addresses all.
 
-    sizes : (points, tiles, channels, panels, height and width of the product's tile)
+    sizes : (points, tiles, channels, panels, height and width of the multiplier's tile)
     """
     count, tiles, channels, panels, height, width = sizes
     panel = width * LANES
     for point in range(count):
         for k in range(panels):
             for t in range(0, tiles, height):
-                call(
-                    product, patches + 4 * (point * patch_step + t * tile_step), tile_step, 1,
+                product(
+                    multiplier, patches + 4 * (point * patch_step + t * tile_step), tile_step, 1,
                     weights + 4 * (k * panel_step + point * weight_step), panel,
                     points + 4 * (point * point_step + t * result_step + k * panel), result_step, channels, tiles - t, 0,
-                    height, width,
                 )  # fmt: skip
 
 
-@compiled
+@inner
 def correlate_points(  # type: ignore[no-untyped-def]
-    patches, tile_step, patch_step, gradients, gradient_tile_step, gradient_step, sums, row_step, sum_step, sizes, adds, product
-):
+    patches, tile_step, patch_step, gradients, gradient_tile_step, gradient_step, sums, row_step, sum_step, sizes, adds,
+    multiplier,
+):  # fmt: skip
     """sums = V.T G at each point, or added to what they were: (points, channels, results).
 
     sizes : as above; panels are those of the results
@@ -202,9 +234,8 @@ def correlate_points(  # type: ignore[no-untyped-def]
     for point in range(count):
         for k in range(panels):
             for c in range(0, channels, height):
-                call(
-                    product, patches + 4 * (point * patch_step + c), 1, tile_step,
+                product(
+                    multiplier, patches + 4 * (point * patch_step + c), 1, tile_step,
                     gradients + 4 * (point * gradient_step + k * panel), gradient_tile_step,
                     sums + 4 * (point * sum_step + c * row_step + k * panel), row_step, tiles, channels - c, adds,
-                    height, width,
                 )  # fmt: skip
