@@ -13,7 +13,7 @@ from numba import types
 
 from tinygrad_cnn.kernels import numba_conv, numba_crew, numba_planes
 from tinygrad_cnn.kernels.geometry import ConvGeometry
-from tinygrad_cnn.kernels.numba_compile import apart
+from tinygrad_cnn.kernels.numba_compile import apart, inner
 from tinygrad_cnn.kernels.numba_crew import share, shared
 from tinygrad_cnn.kernels.numba_simd import Tile, microkernel, place_of, turn
 
@@ -81,6 +81,25 @@ def test_a_convolution_with_another_tile_compiles_no_loop_but_the_tiles(channels
     for results in (17, 36, 48):
         convolve(results)
     assert [len(kernel._loops.overloads) for kernel in kernels] == before
+
+
+@inner
+def _add(x, place, pair):
+    x[place] += pair[0] + pair[1]
+
+
+@shared
+def _add_twice(x, slot, start, stop):
+    _add(x, start, (start, stop))
+    _add(x, 0, (stop, 1))
+    _add(x, 1, (stop, 2))
+
+
+def test_constants_among_the_arguments_compile_nothing_anew():
+    x = np.zeros(2)
+    share(_add_twice, x, count=1)
+    np.testing.assert_array_equal(x, [3, 3])
+    assert len(_add.overloads) == 1
 
 
 @apart(lambda number: (number[::1], types.intp, number))

@@ -70,9 +70,12 @@ def _kept(loops: Loops, fastmath: Collection[str], **more: Any) -> Any:
     options = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath), "no_cfunc_wrapper": True, **more}
     try:
         kernel = numba.njit(cache=True, **options)(loops)
+        kernel._cache._cache_file._source_stamp = _sources()
     except RuntimeError:  # numba has found no place for its cache that it may write to
-        return numba.njit(**options)(loops)
-    kernel._cache._cache_file._source_stamp = _sources()
+        kernel = numba.njit(**options)(loops)
+    # Numba would compile a function anew for each constant among the arguments of a call. LLVM sees constants by itself.
+    template_for = kernel.get_call_template
+    kernel.get_call_template = lambda arguments, named: template_for(tuple(map(types.unliteral, arguments)), named)
     return kernel
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import types
 
 from tinygrad_cnn.kernels.numba_compile import apart, inner
@@ -350,11 +351,14 @@ def _whole_first(images, count, seen, sources, targets):  # type: ignore[no-unty
     if seen == 0:
         return count, seen
     each = count // images
-    last_sources, last_targets = sources[each - 1 : count : each].copy(), targets[each - 1 : count : each].copy()
+    last_sources, last_targets = np.empty(images, np.int64), np.empty(images, np.int64)
     whole = 0
     for k in range(count):
-        if (k + 1) % each:
+        if (k + 1) % each == 0:
+            last_sources[k // each], last_targets[k // each] = sources[k], targets[k]
+        else:
             sources[whole], targets[whole] = sources[k], targets[k]
             whole += 1
-    sources[whole:count], targets[whole:count] = last_sources, last_targets
+    for n in range(images):
+        sources[whole + n], targets[whole + n] = last_sources[n], last_targets[n]
     return whole, seen
