@@ -45,8 +45,8 @@ class Sweep:
 
 
 SWEEPS = (
-    Sweep("batch", "images in the batch (4 convolutions of 64 channels, 16x16)", (1, 4, 16, 32, 64, 128, 256), 32, 1.0),
-    Sweep("channels", "channels (4 convolutions, b16 at 16x16)", (16, 32, 64, 128, 256, 512), 128, 2.0),
+    Sweep("batch", "images in the batch (4 convolutions of 64 channels, 16x16)", (1, 4, 16, 32, 64, 128, 256, 512), 64, 1.0),
+    Sweep("channels", "channels (4 convolutions, b16 at 16x16)", (16, 32, 64, 128, 256, 512, 1024), 256, 2.0),
     Sweep("depth", "convolutions of 64 channels with batch norm and ReLU (b16 at 16x16)", (1, 2, 4, 8, 16, 32, 64), 8, 1.0),
 )
 
