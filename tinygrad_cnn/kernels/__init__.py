@@ -14,6 +14,8 @@ and `use` binds all names anew, for the whole process:
     kernels.use("numpy")                # from now on
     with kernels.use("reference"): ...  # in here
 
+`use_algorithm` does the same for the algorithm of convolutions alone.
+
 At import it is the environment variable TINYGRAD_CNN_KERNELS that chooses, else "auto". Importing numba takes half a
 second, and compiling a kernel for the first time longer (the result is kept on disk), so "auto" leaves both until an
 array is large enough to win the time back. The choice looks at sizes only: equal inputs give equal bits.
@@ -81,6 +83,7 @@ __all__ = [
     "channel_sum",
     "channel_window_sum",
     "conv",
+    "conv_algorithm",
     "conv_algorithms",
     "conv_input_grad",
     "conv_weight_grad",
@@ -105,6 +108,7 @@ __all__ = [
     "tanh_backward",
     "unfold",
     "use",
+    "use_algorithm",
 ]
 
 Kernel = Callable[..., Any]
@@ -183,6 +187,7 @@ _COLUMNS_WORTH_COMPILING = 1 << 12
 _VARIABLE = "TINYGRAD_CNN_KERNELS"
 
 _current = "numpy"
+_algorithm: str | None = None
 
 
 def use(choice: str) -> _Restore:
@@ -212,9 +217,45 @@ def use(choice: str) -> _Restore:
     ...     kernels.current(), kernels.conv.__module__
     ('reference', 'tinygrad_cnn.kernels.reference')
     """
-    previous = _current
-    _bind(choice)
-    return _Restore(previous)
+    restore = _Restore(_current, _algorithm)
+    _bind(choice, _algorithm)
+    return restore
+
+
+def use_algorithm(name: str | None) -> _Restore:
+    """Choose the algorithm of convolution, and of its gradients: at once, or for a `with` block.
+
+    Parameters
+    ----------
+    name : str or None
+        One of `conv_algorithms`, which then computes every convolution that it can; the others are computed as they would be
+        without. None leaves all to the choice that `use` describes. It holds for every thread.
+
+    Returns
+    -------
+    context manager
+        Leaving it brings the previous choice back. Without `with`, ignore it.
+
+    Raises
+    ------
+    ArgumentError
+        An unknown algorithm.
+    MissingExtraError
+        One that numba compiles, and numba is not installed.
+
+    Examples
+    --------
+    >>> import tinygrad_cnn as tg
+    >>> from tinygrad_cnn import kernels
+    >>> with kernels.use_algorithm("fft"):
+    ...     tg.conv2d(tg.ones(1, 1, 3, 3), tg.ones(1, 1, 2, 2)).shape
+    (1, 1, 2, 2)
+    """
+    if name is not None:
+        conv_algorithm(name)
+    restore = _Restore(_current, _algorithm)
+    _bind(_current, name)
+    return restore
 
 
 def current() -> str:
@@ -246,22 +287,26 @@ def implementations(name: str) -> dict[str, Kernel]:
 class _Restore:
     """What `use` returns: on leaving, binds the previous choice again."""
 
-    def __init__(self, previous: str) -> None:
-        self._previous = previous
+    def __init__(self, choice: str, algorithm: str | None) -> None:
+        self._previous = choice, algorithm
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *error: object) -> None:
-        _bind(self._previous)
+        _bind(*self._previous)
 
 
-def _bind(choice: str) -> None:
+def _bind(choice: str, algorithm: str | None = None) -> None:
     """Rebind this module's names: call sites pay nothing for the choice."""
-    global _current
+    global _current, _algorithm
     table = _table(choice)
+    if algorithm is not None or _algorithm is not None:
+        import_module("tinygrad_cnn.kernels.conv_choice").ask_for(algorithm)
+    if algorithm is not None:
+        table = table | {name: _chosen(name) for name in ("conv", "conv_input_grad", "conv_weight_grad")}
     globals().update(table)
-    _current = choice
+    _current, _algorithm = choice, algorithm
 
 
 def _table(choice: str) -> dict[str, Kernel]:
@@ -310,6 +355,24 @@ def conv_algorithms() -> dict[str, tuple[Kernel, Kernel, Kernel]]:
     choice = import_module("tinygrad_cnn.kernels.conv_choice")
     names = [name for name in choice.ALGORITHMS if name in ("columns", "fft") or find_spec("numba")]
     return {name: tuple(choice.strict(name, kernel) for kernel in choice.KERNELS) for name in names}
+
+
+def conv_algorithm(name: str) -> tuple[Kernel, Kernel, Kernel]:
+    """Give one algorithm's conv, conv_input_grad and conv_weight_grad; see `conv_algorithms`.
+
+    Raises
+    ------
+    ArgumentError
+        An unknown algorithm.
+    MissingExtraError
+        One that numba compiles, and numba is not installed.
+    """
+    known = conv_algorithms()
+    if name in known:
+        return known[name]
+    if name in import_module("tinygrad_cnn.kernels.conv_choice").ALGORITHMS:
+        raise MissingExtraError(f"the algorithm {name!r} of convolution", "fast")
+    raise ArgumentError(f"conv: unknown algorithm {name!r}; use one of {', '.join(map(repr, known))}")
 
 
 def _compiled_where_it_can_be(name: str) -> Kernel:

@@ -21,7 +21,8 @@ user's cache directory, from where it is preferred (TINYGRAD_CNN_RATES names ano
 Columns are left out where planes are possible: timed alone they win for some small maps with many channels, but the threads of
 BLAS go on waiting for more work, on the cores that the next kernel needs.
 
-The choice depends on sizes and rates only. Equal calls give equal bits.
+The choice depends on sizes and rates only. Equal calls give equal bits. `kernels.use_algorithm` has one algorithm compute all
+that it can.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ ALGORITHMS = tuple(_PLACES)
 
 Rates = dict[str, dict[str, list[float]]]
 """For each algorithm and kernel, the time of one of each feature, in microseconds: see `features`."""
+
+_asked_for: str | None = None
 
 VARIABLE, _FILE = "TINYGRAD_CNN_RATES", "conv_rates.json"
 
@@ -112,9 +115,8 @@ def strict(name: str, kernel: str) -> Callable[..., Array]:
     return function
 
 
-@functools.lru_cache(maxsize=2048)
 def choose(kernel: str, geometry: ConvGeometry, dtype: np.dtype) -> str:
-    """Name the algorithm that is predicted to take the least time.
+    """Name the algorithm that is asked for, if it can compute this, or else the one that is predicted to take the least time.
 
     Parameters
     ----------
@@ -134,6 +136,19 @@ def choose(kernel: str, geometry: ConvGeometry, dtype: np.dtype) -> str:
     >>> choose("conv", wide, np.dtype("float64")) in ("columns", "planes")
     True
     """
+    if _asked_for is not None and serves(_asked_for, geometry, dtype):
+        return _asked_for
+    return _cheapest(kernel, geometry, dtype)
+
+
+def ask_for(name: str | None) -> None:
+    """Have one algorithm compute all that it can, or none in particular: see `kernels.use_algorithm`."""
+    global _asked_for
+    _asked_for = name
+
+
+@functools.lru_cache(maxsize=2048)
+def _cheapest(kernel: str, geometry: ConvGeometry, dtype: np.dtype) -> str:
     possible = [name for name in ALGORITHMS if serves(name, geometry, dtype)]
     if "planes" in possible:
         possible.remove("columns")
@@ -219,4 +234,4 @@ def user_file() -> Path:
 def forget() -> None:
     """Read the rates again at the next call, and choose anew."""
     rates.cache_clear()
-    choose.cache_clear()
+    _cheapest.cache_clear()

@@ -43,6 +43,8 @@ class _Conv(Module):
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
+        *,
+        algo: str | None = None,
     ) -> None:
         super().__init__()
         name, dims = type(self).__name__, self._dims
@@ -62,6 +64,7 @@ class _Conv(Module):
         padding_pairs(name, padding, (1,) * dims, self.kernel_size, self.stride, self.dilation)
         self.padding = _as_shown(padding, dims)
         self.padding_mode = padding_mode
+        self.algo = algo
         self.output_padding = (0,) * dims  # only a transposed convolution has another
         self.weight = Parameter(empty(*self._channels_of_weight(), *self.kernel_size))
         self.register_parameter("bias", Parameter(empty(out_channels)) if bias else None)
@@ -80,7 +83,9 @@ class _Conv(Module):
         padding = self.padding
         if self.padding_mode != "zeros":
             input, padding = self._padded(input), 0
-        return type(self)._function(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return type(self)._function(
+            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups, algo=self.algo
+        )
 
     def _padded(self, input: Tensor) -> Tensor:
         """The input with the border that the convolution itself would fill with zeros."""
@@ -105,6 +110,8 @@ class _Conv(Module):
             shown.append("bias=False")
         if self.padding_mode != "zeros":
             shown.append(f"padding_mode={self.padding_mode}")
+        if self.algo is not None:
+            shown.append(f"algo={self.algo!r}")
         return ", ".join(map(str, shown))
 
 
@@ -146,6 +153,8 @@ class Conv2d(_Conv):
     bias : bool
     padding_mode : {"zeros", "reflect", "replicate", "circular"}
         What the border is filled with; see `tinygrad_cnn.pad`.
+    algo : str, optional
+        Which algorithm computes it; see `tinygrad_cnn.conv2d`.
 
     Attributes
     ----------

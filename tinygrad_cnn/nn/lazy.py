@@ -174,8 +174,10 @@ class _LazyForwardConv(_LazyConv):
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
+        *,
+        algo: str | None = None,
     ) -> None:
-        super().__init__(groups, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode)
+        super().__init__(groups, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, algo=algo)
         self._forget()
 
 

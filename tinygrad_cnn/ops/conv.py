@@ -23,6 +23,8 @@ Dumoulin, Visin 2016, "A guide to convolution arithmetic for deep learning".
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from .. import kernels
 from ..autograd.function import Array, Function
 from ..errors import ShapeError
@@ -38,6 +40,8 @@ class _ConvOp(Function):
     """What the three have in common: the geometry, and how they introduce themselves."""
 
     geometry: ConvGeometry
+    algo: str | None = None
+    """Who computes it, and its gradients: one of `kernels.conv_algorithms`, or, if None, whoever is fastest."""
 
     @property
     def op_name(self) -> str:
@@ -56,7 +60,31 @@ class _ConvOp(Function):
             shown["dilation"] = g.dilation
         if g.groups != 1:
             shown["groups"] = g.groups
+        if self.algo is not None:
+            shown["algo"] = self.algo
         return shown
+
+    def _conv(self, x: Array, weight: Array, bias: Array | None) -> Array:
+        y: Array = self._kernels(x)[0](x, weight, bias, self.geometry)
+        return y
+
+    def _input_grad(self, gy: Array, weight: Array) -> Array:
+        gx: Array = self._kernels(gy)[1](gy, weight, self.geometry)
+        return gx
+
+    def _weight_grad(self, x: Array, gy: Array) -> Array:
+        gweight: Array = self._kernels(x)[2](x, gy, self.geometry)
+        return gweight
+
+    def _kernels(self, array: Array) -> tuple[kernels.Kernel, ...]:
+        if self.algo is None or type(array) is not np.ndarray:  # of an array without values there is nothing to choose
+            return kernels.conv, kernels.conv_input_grad, kernels.conv_weight_grad
+        return kernels.conv_algorithm(self.algo)
+
+    @property
+    def _params(self) -> dict[str, Any]:
+        """What the two ops of the backward pass take over."""
+        return {"geometry": self.geometry, "algo": self.algo}
 
 
 class Conv(_ConvOp):
@@ -70,20 +98,20 @@ class Conv(_ConvOp):
 
     def forward(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
         self.save_for_backward(x if self.needs_input_grad[1] else None, weight if self.needs_input_grad[0] else None)
-        return kernels.conv(x, weight, bias, self.geometry)
+        return self._conv(x, weight, bias)
 
     def backward(self, gy: Tensor) -> Any:
         x, weight = self.saved
-        gx = ConvInputGrad.apply(gy, weight, geometry=self.geometry) if self.needs_input_grad[0] else None
-        gweight = ConvWeightGrad.apply(x, gy, geometry=self.geometry) if self.needs_input_grad[1] else None
+        gx = ConvInputGrad.apply(gy, weight, **self._params) if self.needs_input_grad[0] else None
+        gweight = ConvWeightGrad.apply(x, gy, **self._params) if self.needs_input_grad[1] else None
         if len(self.edges) == 2:
             return gx, gweight
         return gx, gweight, channel_sum(gy) if self.needs_input_grad[2] else None
 
     def backward_kernel(self, gy: Array) -> Any:
         x, weight = self.saved_arrays
-        gx = kernels.conv_input_grad(gy, weight, self.geometry) if self.needs_input_grad[0] else None
-        gweight = kernels.conv_weight_grad(x, gy, self.geometry) if self.needs_input_grad[1] else None
+        gx = self._input_grad(gy, weight) if self.needs_input_grad[0] else None
+        gweight = self._weight_grad(x, gy) if self.needs_input_grad[1] else None
         if len(self.edges) == 2:
             return gx, gweight
         return gx, gweight, kernels.channel_sum(gy) if self.needs_input_grad[2] else None
@@ -100,12 +128,12 @@ class ConvInputGrad(_ConvOp):
 
     def forward(self, gy: Array, weight: Array) -> Array:
         self.save_for_backward(gy if self.needs_input_grad[1] else None, weight if self.needs_input_grad[0] else None)
-        return kernels.conv_input_grad(gy, weight, self.geometry)
+        return self._input_grad(gy, weight)
 
     def backward(self, ggx: Tensor) -> Any:
         gy, weight = self.saved
-        ggy = Conv.apply(ggx, weight, geometry=self.geometry) if self.needs_input_grad[0] else None
-        gweight = ConvWeightGrad.apply(ggx, gy, geometry=self.geometry) if self.needs_input_grad[1] else None
+        ggy = Conv.apply(ggx, weight, **self._params) if self.needs_input_grad[0] else None
+        gweight = ConvWeightGrad.apply(ggx, gy, **self._params) if self.needs_input_grad[1] else None
         return ggy, gweight
 
 
@@ -120,12 +148,12 @@ class ConvWeightGrad(_ConvOp):
 
     def forward(self, x: Array, gy: Array) -> Array:
         self.save_for_backward(x if self.needs_input_grad[1] else None, gy if self.needs_input_grad[0] else None)
-        return kernels.conv_weight_grad(x, gy, self.geometry)
+        return self._weight_grad(x, gy)
 
     def backward(self, ggweight: Tensor) -> Any:
         x, gy = self.saved
-        gx = ConvInputGrad.apply(gy, ggweight, geometry=self.geometry) if self.needs_input_grad[0] else None
-        ggy = Conv.apply(x, ggweight, geometry=self.geometry) if self.needs_input_grad[1] else None
+        gx = ConvInputGrad.apply(gy, ggweight, **self._params) if self.needs_input_grad[0] else None
+        ggy = Conv.apply(x, ggweight, **self._params) if self.needs_input_grad[1] else None
         return gx, ggy
 
 
@@ -145,9 +173,11 @@ def conv1d(
     padding: Padding = 0,
     dilation: PerAxis = 1,
     groups: int = 1,
+    *,
+    algo: str | None = None,
 ) -> Tensor:
     """Cross-correlation over one dimension; see `conv2d`."""
-    return _conv(1, input, weight, bias, stride, padding, dilation, groups)
+    return _conv(1, input, weight, bias, stride, padding, dilation, groups, algo)
 
 
 def conv2d(
@@ -158,6 +188,8 @@ def conv2d(
     padding: Padding = 0,
     dilation: PerAxis = 1,
     groups: int = 1,
+    *,
+    algo: str | None = None,
 ) -> Tensor:
     """Cross-correlation over two dimensions.
 
@@ -175,6 +207,8 @@ def conv2d(
         Rows and columns of zeros around the input. "same" gives ceil(h / stride) rows.
     groups : int
         Split the channels into groups that do not see each other.
+    algo : str, optional
+        Which algorithm computes it, and its gradients: one of `kernels.conv_algorithms`. None is whichever is fastest here.
 
     Returns
     -------
@@ -185,6 +219,10 @@ def conv2d(
     ------
     ShapeError
         With the arithmetic, where sizes do not fit.
+    ArgumentError
+        For an algorithm that is unknown, or cannot compute this.
+    MissingExtraError
+        For one that needs numba, where that is not installed.
 
     References
     ----------
@@ -199,7 +237,7 @@ def conv2d(
     tensor([[[[19., 25.],
               [37., 43.]]]])
     """
-    return _conv(2, input, weight, bias, stride, padding, dilation, groups)
+    return _conv(2, input, weight, bias, stride, padding, dilation, groups, algo)
 
 
 def conv3d(
@@ -210,9 +248,11 @@ def conv3d(
     padding: Padding = 0,
     dilation: PerAxis = 1,
     groups: int = 1,
+    *,
+    algo: str | None = None,
 ) -> Tensor:
     """Cross-correlation over three dimensions; see `conv2d`."""
-    return _conv(3, input, weight, bias, stride, padding, dilation, groups)
+    return _conv(3, input, weight, bias, stride, padding, dilation, groups, algo)
 
 
 def _conv(
@@ -224,18 +264,20 @@ def _conv(
     padding: Padding,
     dilation: PerAxis,
     groups: int,
+    algo: str | None,
 ) -> Tensor:
     x, weight = operands(as_tensor(input), as_tensor(weight))
     if x.ndim == dims + 1:
-        return _conv(dims, x.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
+        return _conv(dims, x.unsqueeze(0), weight, bias, stride, padding, dilation, groups, algo).squeeze(0)
     if x.ndim != dims + 2 or weight.ndim != dims + 2:
         raise ShapeError(
             f"conv{dims}d: needs an input of {dims + 2} dimensions (n, c, ...) and a weight of {dims + 2} (o, c / groups, "
             f"...); got shapes {x.shape} and {weight.shape}"
         )
     geometry = ConvGeometry.of(x.shape, weight.shape, stride, padding, dilation, groups)
+    params: dict[str, Any] = {"geometry": geometry} if algo is None else {"geometry": geometry, "algo": algo}
     if bias is None:
-        return Conv.apply(x, weight, geometry=geometry)
+        return Conv.apply(x, weight, **params)
     if bias.shape != (geometry.out_channels,):
         raise ShapeError(f"conv{dims}d: bias has shape {bias.shape}, weight {weight.shape} needs ({geometry.out_channels},)")
-    return Conv.apply(x, weight, bias.to(x.dtype), geometry=geometry)
+    return Conv.apply(x, weight, bias.to(x.dtype), **params)
