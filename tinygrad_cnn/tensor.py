@@ -101,12 +101,10 @@ class VersionCounter:
         The operation that wrote last, for messages.
     """
 
-    __slots__ = ("recorded", "value", "writer")
-
-    def __init__(self) -> None:
-        self.value = 0
-        self.recorded = 0
-        self.writer = ""
+    # Class attributes are the defaults, as a tensor's are: most storages are never written.
+    value: int = 0
+    recorded: int = 0
+    writer: str = ""
 
 
 class Tensor:

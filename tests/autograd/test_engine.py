@@ -49,6 +49,12 @@ class TestAccumulation:
         a.grad.array[...] = 7
         assert b.grad.item() == 1.0
 
+    def test_the_gradient_of_a_sum_is_the_leafs_own(self):
+        x = leaf(1.0, 2.0)
+        x.sum().backward()
+        x.grad.array[0] = 7  # the rule's own array is one number, expanded
+        np.testing.assert_array_equal(x.grad.array, [7.0, 1.0])
+
     def test_the_gradient_given_by_the_user_is_not_written(self):
         x, start = leaf(1.0, 2.0), tg.tensor([1.0, 1.0], dtype=tg.float64)
         y = x.clone()
@@ -240,6 +246,30 @@ class TestHooks:
         for _ in range(2):
             (x * 1 + x * 1).sum().backward()
         assert [g.item() for g in seen] == [2.0, 2.0]
+
+    def test_a_hook_may_run_a_pass_of_its_own(self):
+        x, inner = leaf(0.0), leaf(0.0)
+
+        def run_another(gradient: tg.Tensor) -> None:
+            with tg.enable_grad():
+                inner.log().sum().backward()  # 1 / 0
+
+        x.register_hook(run_another)
+        before = np.geterr()
+        with np.errstate(all="raise"):
+            y = (x * 2).sum()
+            y.backward()
+            assert set(np.geterr().values()) == {"raise"}
+        assert np.geterr() == before
+        assert (x.grad.item(), inner.grad.item()) == (2.0, np.inf)
+
+    def test_numpys_warnings_are_back_after_a_hook_that_raises(self):
+        x = leaf(1.0)
+        x.register_hook(lambda gradient: 1 / 0)
+        before = np.geterr()
+        with pytest.raises(ZeroDivisionError):
+            (x * 2).sum().backward()
+        assert np.geterr() == before
 
     def test_remove(self):
         x = leaf(1.0)

@@ -134,3 +134,18 @@ def test_local_norms_pass_every_setting():
 def test_errors_say_what_was_given_and_what_to_do(call, error, message):
     with pytest.raises(error, match=re.escape(message)):
         call()
+
+
+def test_a_training_batch_of_batch_norm_is_one_op_to_an_observer():
+    layer, x = nn.BatchNorm1d(3), drawn(4, 3)
+    with tg.profile() as p:
+        layer(x)
+    assert [call.name for call in p.calls] == ["BatchNorm"]
+    assert int(layer.num_batches_tracked) == 1
+
+
+def test_counting_a_batch_is_noticed_by_who_shares_the_count():
+    layer = nn.BatchNorm1d(3)
+    version = layer.num_batches_tracked._version
+    layer(drawn(4, 3))
+    assert layer.num_batches_tracked._version == version + 1

@@ -22,6 +22,8 @@ from .ownership import WORTH_KEEPING, unshared
 from .walk import reachable
 
 
+# An infinite gradient is a result, not an accident of NumPy's; `detect_anomaly` is there to find it.
+@np.errstate(all="ignore")
 def run_backward(
     outputs: Sequence[Tensor],
     gradients: Sequence[Tensor],
@@ -59,36 +61,34 @@ def run_backward(
     captured: dict[Function, Tensor] = {}
     mode, STATE.grad_enabled = STATE.grad_enabled, create_graph
     try:
-        # An infinite gradient is a result, not an accident of NumPy's; `detect_anomaly` is there to find it.
-        with np.errstate(all="ignore"):
-            for output, gradient in zip(outputs, gradients, strict=True):
-                _hand_over(output._edge(), gradient, pending, owned, create_graph)
-            for node in order:
-                if node not in pending or (wanted is not None and node not in wanted):
-                    continue
-                gradient = pending.pop(node)
-                is_ours = node in owned
-                leaf = node if isinstance(node, AccumulateGrad) else None
-                hooks = node.hooks if leaf is None else leaf.variable._hooks
-                if hooks or node.retains_grad is not None:
-                    gradient, is_ours = _run_hooks(node, hooks, gradient, is_ours)
-                if node in asked_for:
-                    captured[node] = gradient
-                if leaf is not None:
-                    if accumulate:
-                        leaf.accumulate(gradient, is_ours, create_graph)
-                    continue
-                if wanted is not None and wanted.isdisjoint(node.edges):
-                    continue  # a target: what it saved is left for whoever goes on from here
-                for edge, part, is_new in _differentiate(node, gradient, wanted, create_graph):
-                    if edge in pending:
-                        _hand_over(edge, part, pending, owned, create_graph)
-                    else:
-                        pending[edge] = part
-                        if is_new:
-                            owned.add(edge)
-                if not retain_graph:
-                    node.release()
+        for output, start in zip(outputs, gradients, strict=True):
+            _hand_over(output._edge(), start, pending, owned, create_graph)
+        for node in order:
+            gradient = pending.pop(node, None)
+            if gradient is None or (wanted is not None and node not in wanted):
+                continue
+            is_ours = node in owned
+            leaf = node if isinstance(node, AccumulateGrad) else None
+            hooks = node.hooks if leaf is None else leaf.variable._hooks
+            if hooks or node.retains_grad is not None:
+                gradient, is_ours = _run_hooks(node, hooks, gradient, is_ours)
+            if node in asked_for:
+                captured[node] = gradient
+            if leaf is not None:
+                if accumulate:
+                    leaf.accumulate(gradient, is_ours, create_graph)
+                continue
+            if wanted is not None and wanted.isdisjoint(node.edges):
+                continue  # a target: what it saved is left for whoever goes on from here
+            for edge, part, is_new in _differentiate(node, gradient, wanted, create_graph):
+                if edge in pending:
+                    _hand_over(edge, part, pending, owned, create_graph)
+                else:
+                    pending[edge] = part
+                    if is_new:
+                        owned.add(edge)
+            if not retain_graph:
+                node.release()
     finally:
         STATE.grad_enabled = mode
     if create_graph:

@@ -25,7 +25,6 @@ collector): a saved output is kept as its array and re-attached to the node when
 import itertools
 import weakref
 from collections.abc import Callable
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -39,8 +38,6 @@ Array = NDArray[Any]
 Hook = Callable[[Tensor], Tensor | None]
 
 _next_number = itertools.count().__next__
-_array_of, _requires_grad_of = attrgetter("array"), attrgetter("_requires_grad")
-_shape_of, _dtype_of = attrgetter("shape"), attrgetter("dtype")
 
 
 class Function:
@@ -83,14 +80,13 @@ class Function:
     # The inputs and their arrays while `forward` runs, so that what it saves can be recognised as an input.
     _inputs: tuple[tuple[Tensor, ...], list[Array]] | None = None
     # What the rule needs, in the order it was saved: (input tensor | None, array, version when saved).
-    _saved: list[tuple[Tensor | None, Array | None, int]] | None
+    _saved: tuple[tuple[Tensor | None, Array | None, int], ...] | None = ()
     _output_counter: VersionCounter | None = None
 
     def __init__(self, **params: Any) -> None:
         self.params = params
-        for name, value in params.items():
-            setattr(self, name, value)
-        self._saved = []
+        for name in params:
+            setattr(self, name, params[name])
 
     # What an op defines ---------------------------------------------------------------------------------------------
 
@@ -122,48 +118,46 @@ class Function:
         return cls(**params)(*inputs)
 
     def __call__(self, *inputs: Tensor) -> Tensor:
+        arrays, needed = [], []
         for x in inputs:
             if x._is_view and x._is_stale:
                 x._refuse_if_stale(self.op_name)
-        self.needs_input_grad = needed = tuple(map(_requires_grad_of, inputs))
-        arrays = list(map(_array_of, inputs))
-        if True in needed and STATE.grad_enabled:
-            output = self._recorded(inputs, arrays)
+            arrays.append(x.array)
+            needed.append(x._requires_grad)
+        is_recorded = True in needed and STATE.grad_enabled
+        self.needs_input_grad = tuple(needed) if is_recorded else (False,) * len(needed)
+        if is_recorded:
+            self.module = STATE.module_path
+            if len(arrays) > 2 or (len(arrays) == 2 and arrays[0] is arrays[1] and inputs[0] is not inputs[1]):
+                _tell_apart(inputs, arrays)
+            self._inputs = inputs, arrays
+        observer = STATE.observer
+        if observer is None:
+            output = Tensor(self.forward(*arrays))
         else:
-            self.needs_input_grad = (False,) * len(inputs)
-            output = self._computed(inputs, arrays)
+            observer.before_forward(self, inputs)
+            output = Tensor(self.forward(*arrays))
+            observer.after_forward(self, inputs, output)
+        if is_recorded:
+            self._inputs = None
+            self._record(inputs, arrays, output)
         if self.is_view and np.may_share_memory(output.array, inputs[0].array):
             return inputs[0]._alias(output)
         return output
 
-    def _recorded(self, inputs: tuple[Tensor, ...], arrays: list[Array]) -> Tensor:
-        """Compute the output and become the node of the graph that it came from."""
-        self.module = STATE.module_path
-        number = len(arrays)
-        if number > 2 or (number == 2 and arrays[0] is arrays[1] and inputs[0] is not inputs[1]):
-            _tell_apart(inputs, arrays)
-        self._inputs = inputs, arrays
-        output = self._computed(inputs, arrays)
-        self._inputs = None
-        self.edges = tuple([x._edge() if x._requires_grad else None for x in inputs])
+    def _record(self, inputs: tuple[Tensor, ...], arrays: list[Array], output: Tensor) -> None:
+        """Become the node of the graph that the output came from."""
+        edges, shapes, dtypes = [], [], []
+        for i, array in enumerate(arrays):
+            edges.append(inputs[i]._edge() if inputs[i]._requires_grad else None)
+            shapes.append(array.shape)
+            dtypes.append(array.dtype)
+        self.edges, self.input_shapes, self.input_dtypes = tuple(edges), tuple(shapes), tuple(dtypes)
         self.number = _next_number()  # after the edges, which may have made the nodes of leaves
-        self.input_shapes = tuple(map(_shape_of, arrays))
-        self.input_dtypes = tuple(map(_dtype_of, arrays))
         self.shape, self.dtype = output.array.shape, output.array.dtype
-        output.grad_fn = self
-        output._requires_grad = True
+        output.grad_fn, output._requires_grad = self, True
         if self._output_counter is not None:
             output._counter = self._output_counter
-        return output
-
-    def _computed(self, inputs: tuple[Tensor, ...], arrays: list[Array]) -> Tensor:
-        observer = STATE.observer
-        if observer is None:
-            return Tensor(self.forward(*arrays))
-        observer.before_forward(self, inputs)
-        output = Tensor(self.forward(*arrays))
-        observer.after_forward(self, inputs, output)
-        return output
 
     # Saving for the backward pass -----------------------------------------------------------------------------------
 
@@ -174,19 +168,19 @@ class Function:
         assert self._saved is not None
         inputs, arrays = self._inputs
         for value in values:
-            origin, version = None, 0
-            for x, array in zip(inputs, arrays, strict=True):
+            for i, array in enumerate(arrays):
                 if array is value:
-                    origin, value, version = x, x.array, x._version
+                    self._saved += ((inputs[i], inputs[i].array, inputs[i]._version),)
                     break
-            self._saved.append((origin, value, version))
+            else:
+                self._saved += ((None, value, 0),)
 
     def save_output(self, y: Array) -> None:
         """Keep the output for the rule; it comes back attached to this node."""
         if self._inputs is not None:
             assert self._saved is not None
             self._output_counter = VersionCounter()
-            self._saved.append((None, y, -1))
+            self._saved += ((None, y, -1),)
 
     @property
     def saved(self) -> tuple[Any, ...]:
@@ -196,16 +190,15 @@ class Function:
     @property
     def saved_arrays(self) -> tuple[Any, ...]:
         """What was saved, as arrays, for `backward_kernel`."""
-        entries = self._entries()
-        for tensor, array, version in entries:
-            # Most are seen at a glance to be as they were; `_checked` knows the rest.
-            if tensor is None and version == 0:
-                continue
-            counter = self._output_counter if tensor is None else tensor._counter
-            was_written = counter is not None and counter.value != 0
-            if was_written or (tensor is not None and tensor.array is not array):
+        arrays = []
+        for tensor, array, version in self._entries():
+            # Constants stay as they were, and of inputs a glance tells whether they did; `_checked` knows the rest.
+            counter = None if tensor is None else tensor._counter
+            was_written = counter is not None and counter.value != version
+            if was_written or version < 0 or (tensor is not None and tensor.array is not array):
                 self._checked(tensor, array, version)
-        return tuple([array for _, array, _ in entries])
+            arrays.append(array)
+        return tuple(arrays)
 
     def release(self) -> None:
         """Free what was saved; a rule that reads it after this raises."""
@@ -213,7 +206,7 @@ class Function:
         if self._saved:
             self._saved = None
 
-    def _entries(self) -> list[tuple[Tensor | None, Array | None, int]]:
+    def _entries(self) -> tuple[tuple[Tensor | None, Array | None, int], ...]:
         if self._saved is None:
             raise GraphFreedError(
                 f"{self.described} was already differentiated and what it saved is freed; to go through the graph "
@@ -294,7 +287,7 @@ class AccumulateGrad(Function):
     input_dtypes = ()
 
     def __init__(self, leaf: Tensor) -> None:
-        self.params, self._saved = {}, []
+        self.params = {}
         self.variable = leaf
         self.number = _next_number()
         self.module = STATE.module_path
@@ -303,11 +296,9 @@ class AccumulateGrad(Function):
     def accumulate(self, gradient: Tensor, owned: bool, create_graph: bool) -> None:
         """Add to the leaf's gradient; ``owned`` says that nobody else holds the gradient's buffer."""
         leaf = self.variable
-        if leaf.grad is not None and create_graph:
-            leaf.grad = leaf.grad + gradient
+        if create_graph:
+            leaf.grad = gradient.clone() if leaf.grad is None else leaf.grad + gradient
         elif leaf.grad is not None:
             leaf.grad = Tensor(leaf.grad.array + gradient.array)
-        elif create_graph:
-            leaf.grad = gradient.clone()
         else:
             leaf.grad = gradient if owned else Tensor(gradient.array.copy())

@@ -28,12 +28,12 @@ def _start(output: Tensor, gradient: Tensor | None) -> Tensor:
     if output._is_view:
         output._refuse_if_stale("backward")
     if gradient is None:
-        if output.numel() != 1:
+        if output.array.size != 1:
             raise AutogradError(
                 f"backward from a tensor of shape {output.shape} needs the gradient to start with, of the same shape; "
                 "only for a tensor with one element it is 1 by itself (did you forget .sum() or .mean()?)"
             )
-        one = np.empty(output.array.shape, output.array.dtype)
+        one = output.array.copy()
         one.fill(1)
         return Tensor(one)
     if not isinstance(gradient, Tensor):

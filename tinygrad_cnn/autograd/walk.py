@@ -27,14 +27,15 @@ def reachable(roots: "Iterable[Function]") -> "list[Function]":
     >>> [node.op_name for node in reachable([(x * x).sum().grad_fn])]
     ['Sum', 'Mul', 'AccumulateGrad']
     """
-    stack = list(roots)
-    seen = set(stack)
-    while stack:
-        for edge in stack.pop().edges:
+    seen = set(roots)
+    found = list(seen)
+    for node in found:  # which grows meanwhile
+        for edge in node.edges:
             if edge is not None and edge not in seen:
                 seen.add(edge)
-                stack.append(edge)
-    return sorted(seen, key=_NUMBER, reverse=True)
+                found.append(edge)
+    found.sort(key=_NUMBER, reverse=True)
+    return found
 
 
 def consumers(order: "Sequence[Function]") -> "dict[Function, list[tuple[Function, int]]]":

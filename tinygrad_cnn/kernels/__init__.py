@@ -393,9 +393,9 @@ def _chosen_by_size(name: str) -> Kernel:
 
     @functools.wraps(plain)
     def by_array(array: Any, *arguments: Any, **options: Any) -> Any:
-        is_served = array.size >= _WORTH_COMPILING and array.dtype.char in _COMPILED_DTYPES
-        serve = _compiled(name) if is_served else plain
-        return serve(array, *arguments, **options)
+        if array.size >= _WORTH_COMPILING and array.dtype.char in _COMPILED_DTYPES:
+            return _compiled(name)(array, *arguments, **options)
+        return plain(array, *arguments, **options)
 
     @functools.wraps(plain)
     def by_columns(*arguments: Any) -> Any:

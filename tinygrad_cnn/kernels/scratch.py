@@ -47,13 +47,14 @@ def borrow(role: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     ndarray
         Never return it, or a view of it, from a kernel.
     """
-    size = math.prod(shape) * np.dtype(dtype).itemsize
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
     if size > KEPT_BYTES:
         return np.empty(shape, dtype)
     buffer = _buffers.by_role.get(role)
     if buffer is None or buffer.size < size:
         buffer = _buffers.by_role[role] = _aligned(size)
-    return buffer[:size].view(dtype).reshape(shape)
+    return np.ndarray(shape, dtype, buffer)
 
 
 def _aligned(size: int) -> npt.NDArray[np.uint8]:

@@ -221,10 +221,13 @@ class _BatchNorm(_Norm):
 
     def _count_batch(self) -> float:
         """The weight of this batch in the running statistics; 1 / count makes them the mean over all batches."""
-        if self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
+        count = self.num_batches_tracked
+        if count is not None:
+            # As the running statistics are written: an in-place op would check, and be shown, for every layer of every step.
+            count.array[...] += 1
+            count._wrote("batch_norm")
             if self.momentum is None:
-                return 1 / int(self.num_batches_tracked)
+                return 1 / int(count)
         return 0.0 if self.momentum is None else self.momentum
 
 

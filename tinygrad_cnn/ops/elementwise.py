@@ -553,7 +553,7 @@ def _shared_out(gy: Tensor, share: Tensor, shape: tuple[int, ...]) -> Tensor:
 def _binary(op: type[Function], name: str, a: TensorLike, b: TensorLike) -> Tensor:
     x, y = operands(a, b)
     try:
-        return op.apply(x, y)
+        return op()(x, y)
     except TinygradError:
         raise
     except (TypeError, ValueError) as error:

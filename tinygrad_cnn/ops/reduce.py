@@ -46,6 +46,11 @@ class Reduction(Function):
         shape = self.input_shapes[0]
         return reduced.reshape(_kept(shape, self.dims)).expand(shape)
 
+    def spread_array(self, reduced: Array) -> Array:
+        """The same for an array: a view of it that cannot be written."""
+        shape = self.input_shapes[0]
+        return np.broadcast_to(reduced.reshape(_kept(shape, self.dims)), shape)
+
     def finish(self, kept: Array) -> Array:
         """Drop the reduced dimensions from an array that still has them, unless `keepdim`."""
         return kept if self.keepdim else kept.squeeze(self.dims)
@@ -66,6 +71,9 @@ class Sum(Reduction):
     def backward(self, gy: Tensor) -> Any:
         return self.spread(gy)
 
+    def backward_kernel(self, gy: Array) -> Any:
+        return self.spread_array(gy)
+
 
 class Mean(Reduction):
     """Mean over dimensions, y = (sum of x) / n with n the number of elements summed.
@@ -85,9 +93,7 @@ class Mean(Reduction):
         return self.spread(gy / self._count(self.input_shapes[0]))
 
     def backward_kernel(self, gy: Array) -> Any:
-        shape = self.input_shapes[0]
-        share = gy / gy.dtype.type(self._count(shape))
-        return np.broadcast_to(share.reshape(_kept(shape, self.dims)), shape)
+        return self.spread_array(gy / gy.dtype.type(self._count(self.input_shapes[0])))
 
     def _count(self, shape: tuple[int, ...]) -> int:
         return math.prod(shape[dim] for dim in self.dims)

@@ -134,12 +134,12 @@ class Optimizer:
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
-                gradient = parameter.grad.array
-                if gradient.shape != parameter.shape:
+                array, gradient = parameter.array, parameter.grad.array
+                if gradient.shape != array.shape:
                     raise ShapeError(
-                        f"{writer}: {parameter._described()} has shape {parameter.shape}, its gradient {gradient.shape}"
+                        f"{writer}: {parameter._described()} has shape {array.shape}, its gradient {gradient.shape}"
                     )
-                self.update(parameter.array, gradient, self.state[parameter], group)
+                self.update(array, gradient, self.state[parameter], group)
                 parameter._wrote(writer)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
