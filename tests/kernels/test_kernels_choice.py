@@ -25,8 +25,10 @@ def _restore():
 
 
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a program, which takes its kernels from its own environment, not from that of the tests."""
+    inherited = {name: value for name, value in os.environ.items() if name != "TINYGRAD_CNN_KERNELS"}
     return subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code], env=inherited | environment, capture_output=True, text=True, check=False
     )
 
 

@@ -29,7 +29,7 @@ def counted_products() -> Iterator[dict[str, int]]:
         macs[STATE.module_path] = int(np.prod(shape)) * taps
         return tg.Tensor(np.zeros(shape, np.float32))
 
-    def conv(input, weight, bias, stride, padding, dilation, groups):
+    def conv(input, weight, bias, stride, padding, dilation, groups, *, algo):
         n, channels, *size = input.shape
         o, c, *kernel = weight.shape
         assert channels == c * groups
