@@ -37,7 +37,7 @@ from tinygrad_cnn.kernels.geometry import ConvGeometry
 from tinygrad_cnn.kernels.numba_channels_loops import POSITIONS_AT_ONCE, convolve, correlate, lay_images, spread_sums
 from tinygrad_cnn.kernels.numba_crew import grain_of, rooms, share
 from tinygrad_cnn.kernels.numba_lanes import LANES, window_correlation, window_product
-from tinygrad_cnn.kernels.numba_winograd import (
+from tinygrad_cnn.kernels.numba_panels import (
     DTYPE,
     channel_groups,
     filled_up,
@@ -45,6 +45,7 @@ from tinygrad_cnn.kernels.numba_winograd import (
     turner_in,
     turner_out,
     whole,
+    width_of_panel,
 )
 from tinygrad_cnn.kernels.numpy_conv import is_one_product
 from tinygrad_cnn.kernels.scratch import borrow
@@ -121,15 +122,14 @@ class _Channels:
         self._convolve(np.ascontiguousarray(gy), weight, True, filled_up(None, gx), gx, geometry)
         return gx
 
-    def _convolve(
-        self, x: Array, weight: Array, is_turned: bool, bias: Array, y: Array, geometry: ConvGeometry
-    ) -> None:
+    def _convolve(self, x: Array, weight: Array, is_turned: bool, bias: Array, y: Array, geometry: ConvGeometry) -> None:
+        """Fill y with the product of x and the kernels, or the turned kernels, group by group."""
         windows = (_backward if is_turned else _forward)(geometry)
         for some in _chunks(len(x), windows):
             laid, image_step = _laid_out(x[some], windows, "laid")
             for group in channel_groups(geometry, weight):
                 inputs, outputs = (group.outputs, group.inputs) if is_turned else (group.inputs, group.outputs)
-                width = _width(outputs[1])
+                width = width_of_panel(outputs[1])
                 panel = width * LANES
                 panels, taps = -(-outputs[1] // panel), math.prod(geometry.kernel_size)
                 images = _blocks(len(y[some]), -(-_PARTS // panels))
@@ -166,7 +166,7 @@ class _Channels:
         sent: _Windows, shape: tuple[int, ...],
     ) -> Array:  # fmt: skip
         results, channels = shape[:2]
-        width = _width(results)
+        width = width_of_panel(results)
         panel = width * LANES
         panels, taps = -(-results // panel), len(windows.offsets)
         images = _blocks(batch, -(-_PARTS // panels))
@@ -212,11 +212,6 @@ def _blocks(batch: int, count: int) -> Indices:
     """Where blocks of images begin, and where the last ends."""
     count = max(1, min(batch, count))
     return np.array([batch * k // count for k in range(count + 1)])
-
-
-def _width(results: int) -> int:
-    """How many vectors of results a product makes at once."""
-    return 1 if results <= LANES else 2
 
 
 # Who reads what -------------------------------------------------------------------------------------------------------

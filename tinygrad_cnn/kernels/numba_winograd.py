@@ -38,7 +38,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -47,8 +46,18 @@ from tinygrad_cnn.kernels.arrays import Array
 from tinygrad_cnn.kernels.conv_planes import Indices
 from tinygrad_cnn.kernels.geometry import ConvGeometry
 from tinygrad_cnn.kernels.numba_crew import grain_of, rooms, share
-from tinygrad_cnn.kernels.numba_lanes import LANES, product, transform, turn_in, turn_out
-from tinygrad_cnn.kernels.numba_simd import ACCUMULATORS
+from tinygrad_cnn.kernels.numba_lanes import LANES, product, transform
+from tinygrad_cnn.kernels.numba_panels import (
+    DTYPE,
+    Group,
+    channel_groups,
+    filled_up,
+    height_of_tile,
+    turner_in,
+    turner_out,
+    whole,
+    width_of_panel,
+)
 from tinygrad_cnn.kernels.numba_winograd_loops import (
     CHANNELS_AT_ONCE,
     STRIP_NUMBERS,
@@ -68,8 +77,6 @@ from tinygrad_cnn.kernels.numba_winograd_parts import (
     transform_sums,
 )
 from tinygrad_cnn.kernels.scratch import borrow
-
-DTYPE = np.dtype(np.float32)
 
 _BLOCK_BYTES = 512 << 10
 """How large V and M of a block of tiles may be together."""
@@ -127,24 +134,6 @@ class _Tiling(NamedTuple):
         return int(self.edges[-1] - self.edges[0]) * self.tiles[1]
 
 
-class _Group(NamedTuple):
-    """A group's channels: of the input and the output, number of the first and how many; and the kernels between them."""
-
-    inputs: tuple[int, int]
-    outputs: tuple[int, int]
-    weight: Array
-
-    @property
-    def channels(self) -> int:
-        """How many input channels there are."""
-        return self.inputs[1]
-
-    @property
-    def results(self) -> int:
-        """How many output channels there are."""
-        return self.outputs[1]
-
-
 class Winograd:
     """The algorithm for tiles and kernels of one size: F(tile x tile, kernel x kernel).
 
@@ -191,7 +180,7 @@ class Winograd:
         gx = np.empty(geometry.x_shape, gy.dtype)
         padding = (self.kernel - 1 - geometry.padding[0][0], self.kernel - 1 - geometry.padding[1][0])
         for inputs, outputs, kernels in channel_groups(geometry, weight):
-            turned = _Group(outputs, inputs, kernels)
+            turned = Group(outputs, inputs, kernels)
             self._convolve(np.ascontiguousarray(gy), turned, True, filled_up(None, gx), gx, padding)
         return gx
 
@@ -214,12 +203,12 @@ class Winograd:
     # Forward, and the input's gradient --------------------------------------------------------------------------------
 
     def _convolve(
-        self, x: Array, group: _Group, is_turned: bool, bias: Array, y: Array, padding: tuple[int, int]
+        self, x: Array, group: Group, is_turned: bool, bias: Array, y: Array, padding: tuple[int, int]
     ) -> None:
         """Compute a group's channels of y, the way that reads less."""
         tiling = self._tiling(y, group.channels + group.results)
         weights_bytes = 4 * self.patch**2 * group.channels * whole(group.results)
-        panels = -(-group.results // (_width(group.results) * LANES))
+        panels = -(-group.results // (width_of_panel(group.results) * LANES))
         reads_by_tiles = weights_bytes * (len(tiling.edges) - 1)
         reads_by_results = self._point_bytes(y, group.channels) * panels
         if panels < _FEWEST_PANELS or self._is_by_tiles(reads_by_tiles, reads_by_results, weights_bytes):
@@ -229,10 +218,10 @@ class Winograd:
             self._convolve_by_results(x[some], group, is_turned, bias, y[some], padding)
 
     def _convolve_by_tiles(
-        self, x: Array, group: _Group, is_turned: bool, bias: Array, y: Array, padding: tuple[int, int], tiling: _Tiling
+        self, x: Array, group: Group, is_turned: bool, bias: Array, y: Array, padding: tuple[int, int], tiling: _Tiling
     ) -> None:
         m, n, channels, results = self.tile, self.patch, group.channels, group.results
-        width = _width(results)
+        width = width_of_panel(results)
         panel = width * LANES
         panels = -(-results // panel)
         weight_step = channels * panel + _GAP
@@ -261,10 +250,10 @@ class Winograd:
         )  # fmt: skip
 
     def _convolve_by_results(
-        self, x: Array, group: _Group, is_turned: bool, bias: Array, y: Array, padding: tuple[int, int]
+        self, x: Array, group: Group, is_turned: bool, bias: Array, y: Array, padding: tuple[int, int]
     ) -> None:
         m, n, channels, results = self.tile, self.patch, group.channels, group.results
-        width = _width(results)
+        width = width_of_panel(results)
         panel = width * LANES
         panels = -(-results // panel)
         tiling = self._tiling(y, channels + panel)
@@ -288,10 +277,10 @@ class Winograd:
 
     # The weight's gradient --------------------------------------------------------------------------------------------
 
-    def _correlate_by_tiles(self, x: Array, gy: Array, group: _Group, padding: tuple[int, int]) -> None:
+    def _correlate_by_tiles(self, x: Array, gy: Array, group: Group, padding: tuple[int, int]) -> None:
         """Fill the gradient of a group's kernels, from sums over some tiles each."""
         m, n, channels, results = self.tile, self.patch, group.channels, group.results
-        width = _width(results)
+        width = width_of_panel(results)
         panel = width * LANES
         panels = -(-results // panel)
         tiling = self._tiling(gy, channels + results)
@@ -323,10 +312,10 @@ class Winograd:
             count=panels, grain=grain_of(n * n * channels * panel), slots=len(strips),
         )  # fmt: skip
 
-    def _correlate_by_results(self, x: Array, gy: Array, group: _Group, padding: tuple[int, int]) -> None:
+    def _correlate_by_results(self, x: Array, gy: Array, group: Group, padding: tuple[int, int]) -> None:
         """Add to the gradient of a group's kernels, some results at a time."""
         n, channels, results = self.patch, group.channels, group.results
-        width = _width(results)
+        width = width_of_panel(results)
         panel = width * LANES
         panels = -(-results // panel)
         tiling = self._tiling(gy, channels + results)
@@ -397,23 +386,6 @@ class Winograd:
         return rooms("strips", max(rows, kernels) + longest * LANES + 2 * LANES * LANES, x.dtype)
 
 
-def channel_groups(geometry: ConvGeometry, weight: Array) -> Iterator[_Group]:
-    """The groups of a convolution, and the kernels (o, c, kh, kw) of each."""
-    channels, results = geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups
-    weight = np.ascontiguousarray(weight)
-    for g in range(geometry.groups):
-        outputs = slice(g * results, (g + 1) * results)
-        yield _Group((g * channels, channels), (g * results, results), weight[outputs])
-
-
-def filled_up(bias: Array | None, y: Array) -> Array:
-    """What is added to each channel of y, with room for vectors beyond the last."""
-    added = np.zeros(y.shape[1] + 2 * LANES, y.dtype)
-    if bias is not None:
-        added[: y.shape[1]] = bias
-    return added
-
-
 @functools.lru_cache(maxsize=512)
 def _tiling(batch: int, size: tuple[int, int], m: int, n: int, channels: int) -> _Tiling:
     down, along = -(-size[0] // m), -(-size[1] // m)
@@ -421,33 +393,6 @@ def _tiling(batch: int, size: tuple[int, int], m: int, n: int, channels: int) ->
     rows = batch * down
     count = max(min(_BLOCKS, rows), -(-rows // max(1, tiles // along)))
     return _Tiling((down, along), np.array([rows * k // count for k in range(count + 1)]))
-
-
-def whole(channels: int, vectors: int = 1) -> int:
-    """How many numbers hold so many channels in whole vectors, or in whole pairs of them."""
-    return -(-channels // (vectors * LANES)) * vectors * LANES
-
-
-def _width(results: int) -> int:
-    """How many vectors of results a product makes at once."""
-    return 1 if results <= LANES else 2
-
-
-@functools.lru_cache(maxsize=512)
-def height_of_tile(rows: int, width: int) -> int:
-    """How many rows a product makes at once: as many as leave least to do beyond the last."""
-    if width == 1:
-        return 8
-    heights = (4, 5, 6) if ACCUMULATORS == 12 else (8, 10, 12)
-    return min(heights, key=lambda height: (-(-rows // height) * (height + 0.5), -height))
-
-
-def turner_in() -> int:
-    return int(turn_in.address((), DTYPE))
-
-
-def turner_out() -> int:
-    return int(turn_out.address((), DTYPE))
 
 
 def _multiplier(height: int, width: int) -> int:

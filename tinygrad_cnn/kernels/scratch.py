@@ -3,7 +3,8 @@
 A fresh array of some megabytes costs more than the numbers written to it: the system hands out its pages one fault at
 a time, and takes them back when the array is dropped. Columns and products of a convolution are made and dropped for
 every block of every call, so they live here instead: one buffer for each role and thread, growing to the largest size
-asked for, up to `KEPT_BYTES`; what is larger is not kept.
+asked for, up to `KEPT_BYTES`. What is larger is made anew: `memory` has the C library keep what is freed, for whoever needs it
+next, and 30 MB of buffers, each as large as it has ever been, would add to the peak of every network.
 
 A buffer begins where a line of the cache does. Vectors that are loaded from it one after the other then lie in one line each;
 elsewhere every one of them would need two.
