@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinygrad_cnn.kernels import parallel
+from tinygrad_cnn.kernels import parallel, products
 from tinygrad_cnn.kernels.products import matmul, matmul_each
 
 from .kernel_cases import laid_out
@@ -12,6 +12,7 @@ from .kernel_cases import laid_out
 @pytest.fixture(autouse=True)
 def _small_work_counts(monkeypatch):
     monkeypatch.setattr(parallel, "NUMBERS_OF_A_GRAIN", 1)
+    monkeypatch.setattr(products, "_WORTH_DIVIDING", 1)
     before = parallel.get_num_threads()
     yield
     parallel.set_num_threads(before)

@@ -14,6 +14,7 @@ the cache, and each window then adds kw numbers of it. Its gradient goes the oth
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -202,6 +203,7 @@ def _images(x: Array) -> Array:
     return np.ascontiguousarray(x).reshape(x.shape[0] * x.shape[1], height, width)
 
 
+@functools.lru_cache(maxsize=16)
 def _taps(geometry: PoolGeometry) -> Array:
     """List, for every output, the flat positions that its taps read: int32, shape (outputs, taps).
 

@@ -10,7 +10,10 @@ import numpy as np
 from tinygrad_cnn.kernels.arrays import Array
 from tinygrad_cnn.kernels.parallel import each_part, grain_of
 
-_STRIPS, _NARROWEST = 16, 32
+_STRIPS, _NARROWEST = 8, 64
+
+_WORTH_DIVIDING = 1 << 22
+"""From how many numbers, as `grain_of` counts them, a product is divided: strips take BLAS longer than the whole does."""
 
 
 def matmul(a: Array, b: Array) -> Array:
@@ -38,7 +41,7 @@ def matmul(a: Array, b: Array) -> Array:
     longer = max(m, n)
     width = max(_NARROWEST, -(-longer // _STRIPS))
     numbers = longer * max(k, min(m, n), k * min(m, n) // 4)  # moved or, at the rate of `grain_of`, multiplied
-    if longer < 2 * width or numbers < 2 * grain_of(1) or a.dtype != b.dtype:
+    if longer < 2 * width or numbers < _WORTH_DIVIDING or a.dtype != b.dtype:
         return np.asarray(a @ b)
     y = np.empty((m, n), a.dtype)
 
