@@ -259,7 +259,7 @@ def test_a_real_signal_to_a_real_process(tmp_path):
     command = [sys.executable, "-m", "tinygrad_cnn", "demo", "--quick", "--epochs", "500", "--out", str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=quiet_environment())
     weights = tmp_path / "lenet.safetensors"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not weights.exists() and time.monotonic() < deadline:
         assert process.poll() is None
         time.sleep(0.05)

@@ -34,6 +34,8 @@ def arguments(rng: np.random.Generator, dtype: type) -> dict[str, tuple]:
         "pool_gather": (x, indices),
         "avg_pool": (x, geometry, True, None),
         "avg_pool_input_grad": (y, geometry, False, None),
+        "adaptive_avg_pool": (x, (4, 3)),
+        "adaptive_avg_pool_input_grad": (y, (9, 20)),
         "channel_sum": (gy,),
         "channel_moments": (x,),
         "batch_norm": (x, weight, bias, mean, rstd),

@@ -20,8 +20,8 @@ At import it is the environment variable TINYGRAD_CNN_KERNELS that chooses, else
 second, and compiling a kernel for the first time longer (the result is kept on disk), so "auto" leaves both until an
 array is large enough to win the time back. The choice looks at sizes only: equal inputs give equal bits.
 
-What is compiled is what gained by it: sums, pooling, max pooling's scatter and gather, the rectifier, batch and local response
-normalisation, the error function, and convolution, which NumPy must write as columns and a matrix product (see
+What is compiled is what gained by it: sums, pooling (adaptive too), max pooling's scatter and gather, the rectifier, batch and
+local response normalisation, the error function, and convolution, which NumPy must write as columns and a matrix product (see
 `conv_planes` for how it is done without).
 """
 
@@ -162,6 +162,7 @@ _COMPILED = {
         "numba_elementwise": ("add",),
         "numba_conv": ("conv", "conv_input_grad", "conv_weight_grad"),
         "numba_pool": ("max_pool", "pool_scatter", "pool_gather", "avg_pool", "avg_pool_input_grad"),
+        "numba_adaptive": ("adaptive_avg_pool", "adaptive_avg_pool_input_grad"),
         "numba_norm": (
             "channel_sum",
             "channel_moments",
@@ -175,8 +176,11 @@ _COMPILED = {
 }
 """The kernels that numba serves too, and the module that has each."""
 
-_WORTH_COMPILING = 1 << 14
-"""From how many numbers in its first array "auto" hands a call to numba."""
+_WORTH_COMPILING = 1 << 12
+"""From how many numbers in its first array "auto" hands a call to numba. It would be faster on fewer, but for its import."""
+
+_SUM_WORTH_COMPILING = 1 << 17
+"""The same for `add`, which one thread of NumPy's does as fast as one of numba's."""
 
 _COMPILED_DTYPES = "fd"
 """Single and double precision, by the letters that NumPy gives them."""
@@ -390,10 +394,11 @@ def _compiled_where_it_can_be(name: str) -> Kernel:
 def _chosen_by_size(name: str) -> Kernel:
     """Make a kernel that compiles only what is large enough to win the time back."""
     plain = _NUMPY[name]
+    least = _SUM_WORTH_COMPILING if name == "add" else _WORTH_COMPILING
 
     @functools.wraps(plain)
     def by_array(array: Any, *arguments: Any, **options: Any) -> Any:
-        if array.size >= _WORTH_COMPILING and array.dtype.char in _COMPILED_DTYPES:
+        if array.size >= least and array.dtype.char in _COMPILED_DTYPES:
             return _compiled(name)(array, *arguments, **options)
         return plain(array, *arguments, **options)
 

@@ -63,9 +63,9 @@ def avg_pool(x: Array, geometry: PoolGeometry, count_include_pad: bool, divisor_
     if not _serves_sums(geometry):
         return numpy_pool.avg_pool(x, geometry, count_include_pad, divisor_override)
     y = np.empty((*x.shape[:2], *geometry.out_size), x.dtype)
-    divisors, images = _divisors(geometry, count_include_pad, divisor_override, x.dtype), _images(x)
-    arguments = (images, divisors, *_steps(geometry), _images(y))
-    share(_avg_pool, *arguments, count=len(images), grain=grain_of(_numbers_of_sums(geometry)))
+    divisors, planes = _divisors(geometry, count_include_pad, divisor_override, x.dtype), images(x)
+    arguments = (planes, divisors, *_steps(geometry), images(y))
+    share(_avg_pool, *arguments, count=len(planes), grain=grain_of(_numbers_of_sums(geometry)))
     return y
 
 
@@ -74,9 +74,9 @@ def avg_pool_input_grad(gy: Array, geometry: PoolGeometry, count_include_pad: bo
     if not _serves_sums(geometry):
         return numpy_pool.avg_pool_input_grad(gy, geometry, count_include_pad, divisor_override)
     gx = np.empty((*gy.shape[:2], *geometry.in_size), gy.dtype)
-    divisors, images = _divisors(geometry, count_include_pad, divisor_override, gy.dtype), _images(gy)
-    arguments = (images, divisors, *_steps(geometry), _images(gx))
-    share(_avg_pool_input_grad, *arguments, count=len(images), grain=grain_of(_numbers_of_sums(geometry)))
+    divisors, planes = _divisors(geometry, count_include_pad, divisor_override, gy.dtype), images(gy)
+    arguments = (planes, divisors, *_steps(geometry), images(gx))
+    share(_avg_pool_input_grad, *arguments, count=len(planes), grain=grain_of(_numbers_of_sums(geometry)))
     return gx
 
 
@@ -197,7 +197,7 @@ def _numbers_of_sums(geometry: PoolGeometry) -> int:
     return math.prod(geometry.out_size[:-1]) * (_NUMBERS_OF_A_TAP * columns + rows)
 
 
-def _images(x: Array) -> Array:
+def images(x: Array) -> Array:
     """See (n, c, h, w), or (n, c, w), as (planes, h, w)."""
     height, width = (1, *x.shape[2:])[-2:]
     return np.ascontiguousarray(x).reshape(x.shape[0] * x.shape[1], height, width)

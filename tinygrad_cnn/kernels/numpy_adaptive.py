@@ -40,7 +40,7 @@ def adaptive_avg_pool(x: Array, out_size: Sizes) -> Array:
         shape = list(y.shape)
         shape[axis] = out_size[axis - 2]
         means = np.empty(shape, x.dtype)
-        for i, window in enumerate(_windows(y.shape[axis], shape[axis])):
+        for i, window in enumerate(windows(y.shape[axis], shape[axis])):
             means[_at(axis, i)] = accurate_sum(y[_at(axis, window)], (axis,)) / (window.stop - window.start)
         y = means
     return y
@@ -63,7 +63,7 @@ def adaptive_avg_pool_input_grad(gy: Array, in_size: Sizes) -> Array:
         shape = list(gx.shape)
         shape[axis] = in_size[axis - 2]
         spread = np.zeros(shape, gy.dtype)
-        for i, window in enumerate(_windows(shape[axis], gx.shape[axis])):
+        for i, window in enumerate(windows(shape[axis], gx.shape[axis])):
             spread[_at(axis, window)] += gx[_at(axis, slice(i, i + 1))] / (window.stop - window.start)
         gx = spread
     return gx
@@ -86,20 +86,20 @@ def adaptive_max_pool(x: Array, out_size: Sizes) -> tuple[Array, Indices]:
     in_size = x.shape[2:]
     y = np.empty((*x.shape[:2], *out_size), x.dtype)
     indices = np.empty(y.shape, np.int64)
-    along = [_windows(size, out) for size, out in zip(in_size, out_size, strict=True)]
-    for output, windows in zip(np.ndindex(*out_size), product(*along), strict=True):
-        inside = x[:, :, *windows]
+    along = [windows(size, out) for size, out in zip(in_size, out_size, strict=True)]
+    for output, chosen in zip(np.ndindex(*out_size), product(*along), strict=True):
+        inside = x[:, :, *chosen]
         flat = inside.reshape(*x.shape[:2], math.prod(inside.shape[2:]))
         best = flat.argmax(axis=2)  # the first of equal ones, and of NaNs
         y[:, :, *output] = np.take_along_axis(flat, best[:, :, None], axis=2)[:, :, 0]
         position = np.zeros(best.shape, np.int64)
-        for window, place, size in zip(windows, unravel(best, inside.shape[2:]), in_size, strict=True):
+        for window, place, size in zip(chosen, unravel(best, inside.shape[2:]), in_size, strict=True):
             position = position * size + window.start + place
         indices[:, :, *output] = position
     return y, indices
 
 
-def _windows(size: int, out: int) -> list[slice]:
+def windows(size: int, out: int) -> list[slice]:
     """List the inputs of each output along one axis."""
     return [slice(i * size // out, -(-(i + 1) * size // out)) for i in range(out)]
 

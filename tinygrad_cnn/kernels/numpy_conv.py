@@ -34,7 +34,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from tinygrad_cnn.kernels.arrays import Array
 from tinygrad_cnn.kernels.geometry import ConvGeometry
-from tinygrad_cnn.kernels.products import matmul_each
+from tinygrad_cnn.kernels.products import matmul_each, matmul_sum
 from tinygrad_cnn.kernels.scratch import borrow
 
 _COLUMN_BYTES = 4 << 20
@@ -96,10 +96,7 @@ def conv_weight_grad(x: Array, gy: Array, geometry: ConvGeometry) -> Array:
         if len(x_rows) == 1:
             multiply = np.multiply if x_rows.shape[2] == 1 else np.matmul  # of a column and a row
             return multiply(gy_rows[0], x_rows[0]).reshape(geometry.weight_shape)
-        gweight = np.zeros((g, o_g, c_g), x.dtype)
-        for gy_image, x_image in zip(gy_rows, x_rows, strict=True):
-            gweight += np.matmul(gy_image, x_image)
-        return gweight.reshape(geometry.weight_shape)
+        return matmul_sum(gy_rows, x_rows).reshape(geometry.weight_shape)
     taps = geometry.kernel_size
     channels_last = _prefers_channels_last(geometry)
     gweight = np.zeros((g, o_g, *taps, c_g) if channels_last else (g, o_g, c_g, *taps), x.dtype)

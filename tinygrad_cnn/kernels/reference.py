@@ -1,8 +1,11 @@
-"""Every kernel as plain Python loops: the definition that the fast kernels are tested against.
+"""Every kernel as plain loops: the definition that the fast kernels are tested against.
 
 Read a function here to know what a kernel means; nothing is arranged for speed. The index algebra of every window is
 in one place, `_window`: output position i sees, under tap t, input position i * stride + t * dilation - before. Where
 that is not a position of the input there is padding, which the loops skip: 0 changes no sum, and -inf no maximum.
+
+The loops go over positions and taps. What happens there is the same for every image and every channel, so it is written
+once for all of them: x[_in_planes((i, j))], which is x[:, :, i, j], is what all planes have at (i, j).
 
 Sums are accumulated in float64 and rounded to the input's dtype once, at the end.
 """
@@ -10,7 +13,7 @@ Sums are accumulated in float64 and rounded to the input's dtype once, at the en
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 
 import numpy as np
@@ -19,6 +22,8 @@ from tinygrad_cnn.kernels.arrays import Array, Indices
 from tinygrad_cnn.kernels.geometry import ConvGeometry, PoolGeometry
 
 Position = tuple[int, ...]
+Place = tuple[slice | int, ...]
+"""An index of one position, in all images and some channels."""
 
 
 def _positions(size: tuple[int, ...]) -> Iterator[Position]:
@@ -39,44 +44,58 @@ def _window(geometry: ConvGeometry | PoolGeometry, output: Position) -> Iterator
             yield tap, at
 
 
-def _conv_terms(geometry: ConvGeometry) -> Iterator[tuple[Position, Position, Position]]:
-    """List the indices (of y, of weight, of x) of every product in a convolution.
+def _in_planes(at: Position) -> Place:
+    """Index one position in every plane: of all images, all channels."""
+    return (slice(None), slice(None), *at)
 
-    Output channel o belongs to group o // (o_total / groups), and reads that group's c_total / groups input channels.
+
+def _conv_terms(geometry: ConvGeometry) -> Iterator[tuple[Place, Place, Place]]:
+    """List where every product of a convolution is: in y, in weight, in x; for one group, output position and tap at a time.
+
+    Group g makes output channels g * filters to (g + 1) * filters, of input channels g * channels to (g + 1) * channels.
+    What is listed is y's (n, filters), weight's (filters, channels) and x's (n, channels) at one position each: between
+    them lie all images and every pair of a filter and a channel.
     """
     channels, filters = geometry.weight_shape[1], geometry.out_channels // geometry.groups
-    for n, o in product(range(geometry.batch), range(geometry.out_channels)):
-        first_channel = (o // filters) * channels
+    images = slice(None)
+    for group in range(geometry.groups):
+        made = slice(group * filters, (group + 1) * filters)
+        read = slice(group * channels, (group + 1) * channels)
         for output in _positions(geometry.out_size):
             for tap, at in _window(geometry, output):
-                for c in range(channels):
-                    yield (n, o, *output), (o, c, *tap), (n, first_channel + c, *at)
+                yield (images, made, *output), (made, slice(None), *tap), (images, read, *at)
 
 
 def conv(x: Array, weight: Array, bias: Array | None, geometry: ConvGeometry) -> Array:
-    """Sum x * weight over each window, and add the bias: every product goes to its y."""
+    """Sum x * weight over each window, and add the bias.
+
+    y[n, o, i] = bias[o] + sum over c and t of x[n, c, at(i, t)] * weight[o, c, t]
+    """
     y = np.zeros(geometry.y_shape)
     if bias is not None:
         for o in range(geometry.out_channels):
             y[:, o] = bias[o]
-    for at_y, at_weight, at_x in _conv_terms(geometry):
-        y[at_y] += float(x[at_x]) * float(weight[at_weight])
+    wide_x, wide_weight = x.astype(np.float64), weight.astype(np.float64)
+    for in_y, in_weight, in_x in _conv_terms(geometry):
+        y[in_y] += wide_x[in_x] @ wide_weight[in_weight].T
     return y.astype(x.dtype)
 
 
 def conv_input_grad(gy: Array, weight: Array, geometry: ConvGeometry) -> Array:
     """Send each gy back to every x that it was computed from, times the weight between them."""
     gx = np.zeros(geometry.x_shape)
-    for at_y, at_weight, at_x in _conv_terms(geometry):
-        gx[at_x] += float(gy[at_y]) * float(weight[at_weight])
+    wide_gy, wide_weight = gy.astype(np.float64), weight.astype(np.float64)
+    for in_y, in_weight, in_x in _conv_terms(geometry):
+        gx[in_x] += wide_gy[in_y] @ wide_weight[in_weight]
     return gx.astype(gy.dtype)
 
 
 def conv_weight_grad(x: Array, gy: Array, geometry: ConvGeometry) -> Array:
-    """Send each gy back to every weight that it was computed with, times the x between them."""
+    """Send each gy back to every weight that it was computed with, times the x between them, summed over the images."""
     gweight = np.zeros(geometry.weight_shape)
-    for at_y, at_weight, at_x in _conv_terms(geometry):
-        gweight[at_weight] += float(gy[at_y]) * float(x[at_x])
+    wide_x, wide_gy = x.astype(np.float64), gy.astype(np.float64)
+    for in_y, in_weight, in_x in _conv_terms(geometry):
+        gweight[in_weight] += wide_gy[in_y].T @ wide_x[in_x]
     return gweight.astype(x.dtype)
 
 
@@ -84,32 +103,33 @@ def max_pool(x: Array, geometry: PoolGeometry) -> tuple[Array, Indices]:
     """Take each window's maximum and its flat position; the first of equal ones, and a NaN above all."""
     y = np.empty((*x.shape[:2], *geometry.out_size), x.dtype)
     indices = np.empty(y.shape, np.int64)
-    for n, c in product(range(x.shape[0]), range(x.shape[1])):
-        for output in _positions(geometry.out_size):
-            best = None
-            for _, at in _window(geometry, output):
-                value = x[(n, c, *at)]
-                if best is None or value > best or (math.isnan(value) and not math.isnan(best)):
-                    best, best_at = value, at
-            y[(n, c, *output)] = best
-            indices[(n, c, *output)] = np.ravel_multi_index(best_at, geometry.in_size)
+    for output in _positions(geometry.out_size):
+        window = [at for _, at in _window(geometry, output)]
+        best, best_at = x[_in_planes(window[0])], np.full(x.shape[:2], np.ravel_multi_index(window[0], geometry.in_size))
+        for at in window[1:]:
+            value = x[_in_planes(at)]
+            better = (value > best) | (np.isnan(value) & ~np.isnan(best))
+            best, best_at = np.where(better, value, best), np.where(better, np.ravel_multi_index(at, geometry.in_size), best_at)
+        y[_in_planes(output)], indices[_in_planes(output)] = best, best_at
     return y, indices
 
 
 def pool_scatter(gy: Array, indices: Indices, in_size: tuple[int, ...]) -> Array:
     """Add each gy to the place in its plane that its index names."""
-    gx = np.zeros((*gy.shape[:2], *in_size))
-    for at in np.ndindex(gy.shape):
-        plane = gx[at[:2]]
-        plane.flat[indices[at]] += float(gy[at])
-    return gx.astype(gy.dtype)
+    gx = np.zeros((*gy.shape[:2], math.prod(in_size)))
+    n, c = np.indices(gy.shape[:2])
+    for at in _positions(gy.shape[2:]):
+        gx[n, c, indices[_in_planes(at)]] += gy[_in_planes(at)]  # one place in each plane: none is named twice
+    return gx.reshape(*gy.shape[:2], *in_size).astype(gy.dtype)
 
 
 def pool_gather(x: Array, indices: Indices) -> Array:
     """Read each plane at the places that the indices name."""
     y = np.empty(indices.shape, x.dtype)
-    for at in np.ndindex(indices.shape):
-        y[at] = x[at[:2]].flat[indices[at]]
+    planes = x.reshape(*x.shape[:2], math.prod(x.shape[2:]))
+    n, c = np.indices(x.shape[:2])
+    for at in _positions(indices.shape[2:]):
+        y[_in_planes(at)] = planes[n, c, indices[_in_planes(at)]]
     return y
 
 
@@ -135,21 +155,20 @@ def _divisor(geometry: PoolGeometry, output: Position, count_include_pad: bool, 
 def avg_pool(x: Array, geometry: PoolGeometry, count_include_pad: bool, divisor_override: int | None) -> Array:
     """Sum each window and divide by its number of taps."""
     y = np.zeros((*x.shape[:2], *geometry.out_size))
-    for n, c in product(range(x.shape[0]), range(x.shape[1])):
-        for output in _positions(geometry.out_size):
-            total = sum(float(x[(n, c, *at)]) for _, at in _window(geometry, output))
-            y[(n, c, *output)] = total / _divisor(geometry, output, count_include_pad, divisor_override)
+    for output in _positions(geometry.out_size):
+        for _, at in _window(geometry, output):
+            y[_in_planes(output)] += x[_in_planes(at)]
+        y[_in_planes(output)] /= _divisor(geometry, output, count_include_pad, divisor_override)
     return y.astype(x.dtype)
 
 
 def avg_pool_input_grad(gy: Array, geometry: PoolGeometry, count_include_pad: bool, divisor_override: int | None) -> Array:
     """Give every x of a window an equal share of the window's gy."""
     gx = np.zeros((*gy.shape[:2], *geometry.in_size))
-    for n, c in product(range(gy.shape[0]), range(gy.shape[1])):
-        for output in _positions(geometry.out_size):
-            share = float(gy[(n, c, *output)]) / _divisor(geometry, output, count_include_pad, divisor_override)
-            for _, at in _window(geometry, output):
-                gx[(n, c, *at)] += share
+    for output in _positions(geometry.out_size):
+        share = gy[_in_planes(output)].astype(np.float64) / _divisor(geometry, output, count_include_pad, divisor_override)
+        for _, at in _window(geometry, output):
+            gx[_in_planes(at)] += share
     return gx.astype(gy.dtype)
 
 
@@ -157,20 +176,18 @@ def unfold(x: Array, geometry: ConvGeometry | PoolGeometry) -> Array:
     """Write what each window has under each tap into that window's column; 0 in the padding."""
     taps, windows = math.prod(geometry.kernel_size), math.prod(geometry.out_size)
     columns = np.zeros((*x.shape[:2], taps, windows), x.dtype)
-    for n, c in product(range(x.shape[0]), range(x.shape[1])):
-        for number, output in enumerate(_positions(geometry.out_size)):
-            for tap, at in _window(geometry, output):
-                columns[n, c, np.ravel_multi_index(tap, geometry.kernel_size), number] = x[(n, c, *at)]
+    for number, output in enumerate(_positions(geometry.out_size)):
+        for tap, at in _window(geometry, output):
+            columns[:, :, np.ravel_multi_index(tap, geometry.kernel_size), number] = x[_in_planes(at)]
     return columns
 
 
 def fold(columns: Array, geometry: ConvGeometry | PoolGeometry) -> Array:
     """Add each number of a window's column to the place that its tap reads."""
     x = np.zeros((*columns.shape[:2], *geometry.in_size))
-    for n, c in product(range(x.shape[0]), range(x.shape[1])):
-        for number, output in enumerate(_positions(geometry.out_size)):
-            for tap, at in _window(geometry, output):
-                x[(n, c, *at)] += float(columns[n, c, np.ravel_multi_index(tap, geometry.kernel_size), number])
+    for number, output in enumerate(_positions(geometry.out_size)):
+        for tap, at in _window(geometry, output):
+            x[_in_planes(at)] += columns[:, :, np.ravel_multi_index(tap, geometry.kernel_size), number]
     return x.astype(columns.dtype)
 
 
@@ -291,8 +308,8 @@ def local_response_norm_input_grad(gy: Array, x: Array, d: Array, size: int, alp
 def channel_sum(gy: Array) -> Array:
     """Sum everything that belongs to a channel."""
     total = np.zeros(gy.shape[1])
-    for at in np.ndindex(gy.shape):
-        total[at[1]] += float(gy[at])
+    for at in _positions(gy.shape[2:]):
+        total += gy[_in_planes(at)].sum(axis=0, dtype=np.float64)
     return total.astype(gy.dtype)
 
 
@@ -300,10 +317,10 @@ def channel_moments(x: Array) -> tuple[Array, Array]:
     """Average everything that belongs to a channel, then the squares of the distances from that average."""
     count = x.size // x.shape[1]
     mean, var = np.zeros(x.shape[1]), np.zeros(x.shape[1])
-    for at in np.ndindex(x.shape):
-        mean[at[1]] += float(x[at]) / count
-    for at in np.ndindex(x.shape):
-        var[at[1]] += (float(x[at]) - mean[at[1]]) ** 2 / count
+    for at in _positions(x.shape[2:]):
+        mean += x[_in_planes(at)].sum(axis=0, dtype=np.float64) / count
+    for at in _positions(x.shape[2:]):
+        var += ((x[_in_planes(at)] - mean) ** 2).sum(axis=0) / count
     return mean.astype(x.dtype), var.astype(x.dtype)
 
 
@@ -347,39 +364,30 @@ def batch_norm_input_grad(gy: Array, x: Array, weight: Array | None, mean: Array
     return gx.astype(x.dtype), gweight.astype(x.dtype), gbias.astype(x.dtype)
 
 
+def _each(formula: Callable[..., float], *arrays: Array) -> Array:
+    """Compute a formula for one number after the other, of arrays that have one shape."""
+    numbers = map(formula, *(array.ravel().tolist() for array in arrays))
+    return np.fromiter(numbers, arrays[-1].dtype, arrays[-1].size).reshape(arrays[-1].shape)
+
+
 def sigmoid(x: Array) -> Array:
     """Compute 1 / (1 + exp(-x)), as exp(x) / (1 + exp(x)) where x < 0, so that no exponent is positive."""
-    y = np.empty(x.shape, x.dtype)
-    for at in np.ndindex(x.shape):
-        value = float(x[at])
-        y[at] = math.exp(value) / (1 + math.exp(value)) if value < 0 else 1 / (1 + math.exp(-value))
-    return y
+    return _each(lambda x: math.exp(x) / (1 + math.exp(x)) if x < 0 else 1 / (1 + math.exp(-x)), x)
 
 
 def sigmoid_backward(gy: Array, y: Array) -> Array:
     """Compute gy * y * (1 - y)."""
-    gx = np.empty(y.shape, y.dtype)
-    for at in np.ndindex(y.shape):
-        gx[at] = float(gy[at]) * float(y[at]) * (1 - float(y[at]))
-    return gx
+    return _each(lambda gy, y: gy * y * (1 - y), gy, y)
 
 
 def relu(x: Array) -> Array:
     """Take x where it is positive, else 0; a NaN stays."""
-    y = np.zeros(x.shape, x.dtype)
-    for at in np.ndindex(x.shape):
-        if x[at] > 0 or math.isnan(x[at]):
-            y[at] = x[at]
-    return y
+    return _each(lambda x: x if x > 0 or math.isnan(x) else 0.0, x)
 
 
 def relu_backward(gy: Array, y: Array) -> Array:
     """Let gy through where y is not 0."""
-    gx = np.zeros(y.shape, y.dtype)
-    for at in np.ndindex(y.shape):
-        if y[at] > 0 or math.isnan(y[at]):
-            gx[at] = gy[at]
-    return gx
+    return _each(lambda gy, y: gy if y > 0 or math.isnan(y) else 0.0, gy, y)
 
 
 def add(a: Array, b: Array, out: Array | None = None) -> Array:
@@ -394,26 +402,17 @@ def add(a: Array, b: Array, out: Array | None = None) -> Array:
 
 def tanh_backward(gy: Array, y: Array) -> Array:
     """Compute gy * (1 - y^2)."""
-    gx = np.empty(y.shape, y.dtype)
-    for at in np.ndindex(y.shape):
-        gx[at] = float(gy[at]) * (1 - float(y[at]) ** 2)
-    return gx
+    return _each(lambda gy, y: gy * (1 - y**2), gy, y)
 
 
 def erf(x: Array) -> Array:
     """Compute the error function, one number after the other."""
-    y = np.empty(x.shape, x.dtype)
-    for at in np.ndindex(x.shape):
-        y[at] = math.erf(x[at])
-    return y
+    return _each(math.erf, x)
 
 
 def erfc(x: Array) -> Array:
     """Compute the complement of the error function, one number after the other."""
-    y = np.empty(x.shape, x.dtype)
-    for at in np.ndindex(x.shape):
-        y[at] = math.erfc(x[at])
-    return y
+    return _each(math.erfc, x)
 
 
 def log_softmax(x: Array, axis: int) -> Array:
