@@ -8,6 +8,10 @@
     x.grad
 """
 
+from . import blas_waiting  # noqa: F401 (for what it does)
+
+# isort: split
+# NumPy is imported with what is asked of its BLAS, which is read only then.
 import numpy as _np
 
 from .tensor import Tensor, get_default_dtype, set_default_dtype
