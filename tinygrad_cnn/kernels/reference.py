@@ -4,8 +4,8 @@ Read a function here to know what a kernel means; nothing is arranged for speed.
 in one place, `_window`: output position i sees, under tap t, input position i * stride + t * dilation - before. Where
 that is not a position of the input there is padding, which the loops skip: 0 changes no sum, and -inf no maximum.
 
-The loops go over positions and taps. What happens there is the same for every image and every channel, so it is written
-once for all of them: x[_in_planes((i, j))], which is x[:, :, i, j], is what all planes have at (i, j).
+Where there are windows, the loops go over positions and taps. What happens there is the same for every image and every channel,
+so it is written once for all of them: x[_in_planes((i, j))], which is x[:, :, i, j], is what all planes have at (i, j).
 
 Sums are accumulated in float64 and rounded to the input's dtype once, at the end.
 """
