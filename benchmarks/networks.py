@@ -33,10 +33,11 @@ class Linear:
 
 @dataclass(frozen=True)
 class BatchNorm:
-    """Batch normalization of each channel, by the batch's own moments."""
+    """Batch normalization of each channel, by the batch's own moments; with `relu`, a ReLU behind it."""
 
     channels: int
     eps: float = 1e-5
+    relu: bool = False
 
 
 @dataclass(frozen=True)

@@ -140,6 +140,8 @@ PLAIN_LAYERS: tuple[tuple[str, Layer, tuple[int, ...]], ...] = (
     ("ReLU", ReLU(), (32, 64, 56, 56)),
     ("batch norm", BatchNorm(64), (32, 64, 56, 56)),
     ("batch norm, narrow", BatchNorm(16), (64, 16, 32, 32)),
+    ("batch norm and ReLU", BatchNorm(64, relu=True), (32, 64, 56, 56)),
+    ("batch norm and ReLU, narrow", BatchNorm(16, relu=True), (64, 16, 32, 32)),
     ("layer norm", LayerNorm((64, 28, 28)), (32, 64, 28, 28)),
     ("group norm", GroupNorm(8, 64), (32, 64, 28, 28)),
     ("response norm", ResponseNorm(), (8, 96, 55, 55)),

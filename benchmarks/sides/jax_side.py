@@ -139,9 +139,10 @@ def _apply(layer: net.Layer, params: Iterator[Any], x: Any, key: Any) -> Any:
             return y + next(params) if bias else y
         case net.Linear():
             return x @ next(params) + next(params)
-        case net.BatchNorm(_, eps):
+        case net.BatchNorm(_, eps, relu):
             mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
-            return (x - mean) * (lax.rsqrt(var + eps) * next(params)) + next(params)
+            y = (x - mean) * (lax.rsqrt(var + eps) * next(params)) + next(params)
+            return jax.nn.relu(y) if relu else y
         case net.ResponseNorm(size, alpha, beta, k):
             window = ((0, 0), (0, 0), (0, 0), (size // 2, size // 2))
             squares = lax.reduce_window(x * x, 0.0, lax.add, (1, 1, 1, size), (1, 1, 1, 1), window)

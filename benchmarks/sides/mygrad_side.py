@@ -88,8 +88,9 @@ def _apply(layer: net.Layer, params: Iterator[Any], x: Any) -> Any:
         case net.Linear():
             weight, bias = next(params), next(params)
             return mg.matmul(x, weight.T) + bias
-        case net.BatchNorm(_, eps):
-            return batchnorm(x, gamma=next(params), beta=next(params), eps=eps)
+        case net.BatchNorm(_, eps, with_relu):
+            y = batchnorm(x, gamma=next(params), beta=next(params), eps=eps)
+            return relu(y) if with_relu else y
         case net.ReLU():
             return relu(x)
         case net.MaxPool(kernel, stride, 0, False):

@@ -177,8 +177,8 @@ def _layer(layer: net.Layer) -> nn.Module:
             return nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=bias)
         case net.Linear(inputs, outputs):
             return nn.Linear(inputs, outputs)
-        case net.BatchNorm(channels, eps):
-            return nn.BatchNorm2d(channels, eps=eps)
+        case net.BatchNorm(channels, eps, relu):
+            return nn.BatchNorm2d(channels, eps=eps, relu=relu)
         case net.LayerNorm(shape):
             return nn.LayerNorm(shape)
         case net.GroupNorm(groups, channels):

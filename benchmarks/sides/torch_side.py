@@ -221,8 +221,9 @@ def _layer(layer: net.Layer, dropout: bool) -> nn.Module:
             return nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=bias)
         case net.Linear(inputs, outputs):
             return nn.Linear(inputs, outputs)
-        case net.BatchNorm(channels, eps):
-            return nn.BatchNorm2d(channels, eps=eps)
+        case net.BatchNorm(channels, eps, relu):
+            norm = nn.BatchNorm2d(channels, eps=eps)
+            return nn.Sequential(norm, nn.ReLU()) if relu else norm
         case net.LayerNorm(shape):
             return nn.LayerNorm(shape)
         case net.GroupNorm(groups, channels):

@@ -50,6 +50,18 @@ def test_unpooling_goes_to_the_recorded_maxima_and_contrast_normalization_is_pas
     assert explain.attribution(y, x, (0, 0, 0, 0))[0, 0, 0, 1] < 1
 
 
+@pytest.mark.parametrize("rule", ["gradient", "deconvnet", "guided"])
+def test_the_relu_in_a_batch_norm_gets_the_rule_too(rule):
+    generator = np.random.default_rng(0)
+    x = tg.tensor(generator.standard_normal((3, 2, 5)), requires_grad=True)
+    weight = tg.tensor(generator.standard_normal((4, 10)))
+    fused = F.batch_norm(x, None, None, training=True, relu=True)
+    two = F.relu(F.batch_norm(x, None, None, training=True))
+    ours, expected = (explain.attribution(F.linear(y.flatten(1), weight), x, (2, 3), rule=rule) for y in (fused, two))
+    assert np.abs(expected).max() > 0.01
+    np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-15)
+
+
 def test_no_grad_changes():
     x = tg.tensor([1.0, -2.0], requires_grad=True)
     hidden = x * 2

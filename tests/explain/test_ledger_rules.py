@@ -180,6 +180,27 @@ def test_batch_norm_terms_of_weight_bias_and_input():
     assert len(terms_of(explain.gradient(loss, x, (2, 1, 0)))) == 6
 
 
+def test_batch_norm_relu_terms_name_the_gate():
+    generator = np.random.default_rng(0)
+    array = generator.standard_normal((3, 2, 2))
+    x = tg.tensor(array, requires_grad=True)
+    layer = nn.BatchNorm1d(2, relu=True).double()
+    y = layer(x)
+    loss, gy = loss_of(y, generator)
+    xhat = (array - array.mean((0, 2), keepdims=True)) / np.sqrt(array.var((0, 2), keepdims=True) + layer.eps)
+    places = [(n, 1, i) for n, i in product(range(3), range(2))]
+    terms = dict.fromkeys(places, 0.0) | {p: round(float(xhat[p] * gy[p]), 9) for p in places if xhat[p] > 0}
+    assert 0 < sum(v == 0 for v in terms.values()) < 6
+    found = terms_of(explain.gradient(loss, layer.weight, 1))
+    assert {output: value for _, output, value in found} == terms
+    found = terms_of(explain.gradient(loss, layer.bias, 1))
+    said = {output: source for source, output, _ in found}
+    assert said == {p: "added as it is" if xhat[p] > 0 else "gate shut" for p in places}
+    assert {output: value for _, output, value in found} == {p: round(float(gy[p] * (xhat[p] > 0)), 9) for p in places}
+    ledger = explain.gradient(loss, x, (2, 1, 0), top=MANY)
+    assert len(terms_of(ledger)) == sum(xhat[p] > 0 for p in places)
+
+
 def test_prelu_weight_gets_each_negative_input():
     x = tg.tensor([[1.0, -2.0, -3.0]], dtype=tg.float64)
     weight = tg.tensor([0.25], dtype=tg.float64, requires_grad=True)

@@ -145,6 +145,10 @@ def test_statistics_are_left_out_and_that_is_said():
     field = explain.receptive_field(y, x)
     assert field.size == (3, 3)
     assert field.notes == ("Left out: BatchNorm also sees all that its statistics are of.",)
+    fused = nn.BatchNorm2d(2, relu=True).double()(F.conv2d(x, kernel(2, 2, 3, 3)))
+    field = explain.receptive_field(fused, x)
+    assert field.size == (3, 3)
+    assert field.notes == ("Left out: BatchNormReLU also sees all that its statistics are of.",)
 
 
 def test_one_and_three_axes():

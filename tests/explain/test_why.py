@@ -49,6 +49,18 @@ def test_dead_relu():
     assert not net.conv1.weight.grad.array.any()
 
 
+def test_dead_relu_of_a_batch_norm():
+    def kill(net):
+        net.middle.bias.fill_(-100.0)
+
+    net, loss = net_and_loss(nn.BatchNorm1d(8, relu=True), kill)
+    answer = explain.why_zero(net.conv1.weight, loss)
+    assert answer.summary.startswith(
+        "The gradient of conv1.weight is zero, all 36 elements: BatchNormReLU (in middle) is inactive on 16 of 16 outputs. "
+    )
+    assert answer.ops == ("BatchNormReLU (in middle)",)
+
+
 def test_one_dead_unit_is_a_share():
     def kill(net):
         net.fc1.bias[3] = -100.0

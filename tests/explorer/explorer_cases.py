@@ -42,6 +42,7 @@ def pools_and_norms():
     """What is left: average pools, LRN, dropout, and a norm at test time."""
     net = nn.Sequential(
         nn.Conv2d(1, 4, 3),
+        nn.BatchNorm2d(4, relu=True),
         nn.LocalResponseNorm(3),
         nn.AvgPool2d(2, stride=1, padding=1),
         nn.BatchNorm2d(4),

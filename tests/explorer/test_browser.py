@@ -235,7 +235,8 @@ EVERY_CELL = """
 
 EXPLAINED = {
     pools_and_norms: {
-        "LocalResponseNorm", "BatchNorm", "AvgPool2d", "AdaptiveAvgPool2d", "ReLU", "Dropout", "Linear", "LogSoftmax",
+        "BatchNormReLU", "LocalResponseNorm", "BatchNorm", "AvgPool2d", "AdaptiveAvgPool2d", "ReLU", "Dropout", "Linear",
+        "LogSoftmax",
     },
     attention: {
         "Standardize", "ChannelAffine", "Resample2d", "MatMul", "Div", "Softmax", "Tanh", "Power", "Sum", "Exp", "Mean", "Sub",

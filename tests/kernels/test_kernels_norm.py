@@ -56,19 +56,31 @@ def test_channel_moments(who, shape, seed, dtype, layout):
 
 @pytest.mark.parametrize("who", servers("batch_norm"))
 @settings(max_examples=80, deadline=None)
-@given(shapes | st.just(EMPTY), seeds, dtypes, layouts, st.booleans(), st.booleans())
-def test_batch_norm(who, shape, seed, dtype, layout, with_weight, with_bias):
+@given(shapes | st.just(EMPTY), seeds, dtypes, layouts, st.booleans(), st.booleans(), st.booleans())
+def test_batch_norm(who, shape, seed, dtype, layout, with_weight, with_bias, relu):
     rng = np.random.default_rng(seed)
     channels = shape[1]
     x, gy = array(rng, shape, dtype, layout), array(rng, shape, dtype, layout)
     weight = array(rng, (channels,), dtype, layout) if with_weight else None
     bias = array(rng, (channels,), dtype, layout) if with_bias else None
     mean, rstd = array(rng, (channels,), dtype), rng.uniform(0.5, 2, channels).astype(dtype)
-    y = run("batch_norm", who, x, weight, bias, mean, rstd)
-    assert_close(y, expect("batch_norm", x, weight, bias, mean, rstd))
+    y = run("batch_norm", who, x, weight, bias, mean, rstd, relu)
+    assert_close(y, expect("batch_norm", x, weight, bias, mean, rstd, relu))
     if x.size:
-        gradients = run("batch_norm_input_grad", who, gy, x, weight, mean, rstd)
-        assert_close(gradients, expect("batch_norm_input_grad", gy, x, weight, mean, rstd))
+        arguments = (gy, x, weight, mean, rstd, y if relu else None)
+        assert_close(run("batch_norm_input_grad", who, *arguments), expect("batch_norm_input_grad", *arguments))
+
+
+@pytest.mark.parametrize("who", servers("batch_norm"))
+@pytest.mark.parametrize("shape", [(2, 1, 5), (10, 1)])
+def test_a_rectified_batch_norm_lets_nan_through_and_no_infinite_gradient_of_a_shut_number(who, shape):
+    x = np.array([1.0, -1, np.nan, 0, -2, 3, -3, 4, -4, 5]).reshape(shape)
+    zero, one = np.zeros(1), np.ones(1)
+    y = run("batch_norm", who, x, None, None, zero, one, True)
+    np.testing.assert_array_equal(y.ravel(), [1, 0, np.nan, 0, 0, 3, 0, 4, 0, 5])
+    gy = np.where(x < 0, np.inf, 1)
+    _, _, gbias = run("batch_norm_input_grad", who, gy, x, None, zero, one, y)
+    np.testing.assert_array_equal(gbias, [5])  # 1, NaN, 3, 4, 5 are open
 
 
 @pytest.mark.parametrize("who", servers("batch_norm_input_grad"))

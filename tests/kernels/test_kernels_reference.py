@@ -227,6 +227,11 @@ class TestBatchNorm:
         np.testing.assert_allclose(var, [3.5, 3])
         np.testing.assert_array_equal(reference.channel_sum(x), [12, 44])
 
+    def test_rectified_it_is_at_least_zero(self):
+        x = np.array([[[1.0, 2], [10, 10]], [[3, 6], [10, 14]]])
+        y = reference.batch_norm(x, None, None, np.array([3.0, 11]), np.array([1.0, 2]), relu=True)
+        np.testing.assert_array_equal(y, [[[0, 0], [0, 0]], [[0, 3], [0, 6]]])
+
     def test_forward_normalises_then_scales(self):
         x = np.array([[[1.0, 2], [10, 10]], [[3, 6], [10, 14]]])
         mean, var = reference.channel_moments(x)
@@ -235,16 +240,18 @@ class TestBatchNorm:
         np.testing.assert_allclose(y.std(axis=(0, 2)), [2, 3])
         assert y[1, 0, 1] == pytest.approx(3 / 3.5**0.5 * 2 - 1)
 
-    def test_gradients_by_differences(self):
+    @pytest.mark.parametrize("relu", [False, True])
+    def test_gradients_by_differences(self, relu):
         rng = np.random.default_rng(0)
         x, gy, weight, bias = (array(rng, shape) for shape in ((3, 2, 4), (3, 2, 4), (2,), (2,)))
 
         def forward(x, weight=weight, bias=bias):
             mean, var = x.mean(axis=(0, 2)), x.var(axis=(0, 2))
-            return reference.batch_norm(x, weight, bias, mean, (var + 0.1) ** -0.5)
+            return reference.batch_norm(x, weight, bias, mean, (var + 0.1) ** -0.5, relu)
 
         mean, var = x.mean(axis=(0, 2)), x.var(axis=(0, 2))
-        gx, gweight, gbias = reference.batch_norm_input_grad(gy, x, weight, mean, (var + 0.1) ** -0.5)
+        y = forward(x) if relu else None
+        gx, gweight, gbias = reference.batch_norm_input_grad(gy, x, weight, mean, (var + 0.1) ** -0.5, y)
         np.testing.assert_allclose(gx, numerical_gradient(forward, x, gy), atol=1e-8)
         np.testing.assert_allclose(gweight, numerical_gradient(lambda w: forward(x, weight=w), weight, gy), atol=1e-8)
         np.testing.assert_allclose(gbias, numerical_gradient(lambda b: forward(x, bias=b), bias, gy), atol=1e-8)

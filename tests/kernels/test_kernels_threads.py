@@ -39,7 +39,7 @@ def arguments(rng: np.random.Generator, dtype: type) -> dict[str, tuple]:
         "channel_sum": (gy,),
         "channel_moments": (x,),
         "batch_norm": (x, weight, bias, mean, rstd),
-        "batch_norm_input_grad": (gy, x, weight, mean, rstd),
+        "batch_norm_input_grad": (gy, x, weight, mean, rstd, np.maximum(x, 0)),
         "local_response_norm": (x, 3, 0.5, 0.75, 1.5),
         "local_response_norm_input_grad": (gy, x, d, 3, 0.5, 0.75),
     }

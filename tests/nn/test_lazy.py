@@ -33,6 +33,7 @@ CASES = {
     "batch norm 1d": (lambda: nn.LazyBatchNorm1d(), lambda: nn.BatchNorm1d(5), (3, 5)),
     "batch norm 2d": (lambda: nn.LazyBatchNorm2d(1e-3, 0.2), lambda: nn.BatchNorm2d(5, 1e-3, 0.2), (3, 5, 2, 4)),
     "batch norm 3d": (lambda: nn.LazyBatchNorm3d(bias=False), lambda: nn.BatchNorm3d(5, bias=False), (3, 5, 2, 4, 1)),
+    "batch norm, relu": (lambda: nn.LazyBatchNorm1d(relu=True), lambda: nn.BatchNorm1d(5, relu=True), (3, 5)),
     "batch norm, nothing": (
         lambda: nn.LazyBatchNorm2d(affine=False, track_running_stats=False),
         lambda: nn.BatchNorm2d(5, affine=False, track_running_stats=False),

@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import Tensor, nn
-from tinygrad_cnn.errors import ArgumentError, ShapeError
+from tinygrad_cnn.errors import ArgumentError, InplaceError, ShapeError
 from tinygrad_cnn.nn import functional as F
 
 
@@ -93,6 +93,46 @@ def test_batch_norm_3d_and_empty_batches():
     kept = layer.running_var.numpy().copy()
     assert layer(tg.zeros(0, 4, 2, 1, 5)).shape == (0, 4, 2, 1, 5)
     np.testing.assert_array_equal(layer.running_var, kept)
+
+
+@pytest.mark.parametrize("options", [{}, {"bias": False}, {"affine": False}, {"track_running_stats": False}])
+def test_batch_norm_with_relu_is_the_two_layers(options):
+    """Bit for bit: values, gradients, second gradients and running statistics, in training, in evaluation, and of no images."""
+    generator = np.random.default_rng(0)
+    array, v = generator.standard_normal((2, 3, 4, 5, 6))
+    fused, norm = nn.BatchNorm2d(4, relu=True, **options).double(), nn.BatchNorm2d(4, **options).double()
+    for layer in (fused, norm):
+        for parameter, start in zip(layer.parameters(), ([1.5, -2, 0.5, 1], [0.3, -0.1, 0, 1]), strict=False):
+            parameter.data = tg.tensor(start, dtype=tg.float64)
+
+    def outcome(layer, count):
+        x = tg.tensor(array[:count], requires_grad=True)
+        y = layer(x)
+        y = y if layer is fused else y.relu()
+        leaves = [x, *layer.parameters()]
+        first = tg.autograd.grad(y, leaves, tg.tensor(v[:count]), create_graph=True)
+        plain = tg.autograd.grad(y, leaves, tg.tensor(v[:count]), retain_graph=True)
+        second = tg.autograd.grad(first[0].square().sum(), x, allow_unused=True) if first[0].requires_grad else ()
+        return [None if t is None else t.detach().numpy() for t in (y, *first, *plain, *second, *layer.buffers())]
+
+    for prepare, count in ((nn.Module.train, 3), (nn.Module.train, 3), (nn.Module.eval, 3), (nn.Module.train, 0)):
+        prepare(fused)
+        prepare(norm)
+        ours, two = outcome(fused, count), outcome(norm, count)
+        assert len(ours) == len(two)
+        for one, other in zip(ours, two, strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert fused.state_dict().keys() == norm.state_dict().keys()
+
+
+def test_batch_norm_with_relu_is_one_op_and_says_so():
+    layer = nn.BatchNorm2d(2, relu=True)
+    assert repr(layer).endswith("track_running_stats=True, relu=True)")
+    y = layer(drawn(2, 2, 3, 3))
+    assert repr(y.grad_fn) == "<BatchNormReLUBackward>"
+    y += 1
+    with pytest.raises(InplaceError, match="BatchNormReLU needs its own output of shape"):
+        y.sum().backward()
 
 
 def test_local_norms_pass_every_setting():

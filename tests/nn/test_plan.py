@@ -28,6 +28,7 @@ LAYERS = {
     "nn.BCEWithLogitsLoss()": [(5,), (5,)],
     "nn.BatchNorm1d(4)": [(4, 5)],
     "nn.BatchNorm2d(4)": [(4, 5, 6)],
+    "nn.BatchNorm2d(4, relu=True)": [(4, 5, 6)],
     "nn.BatchNorm3d(4, momentum=None)": [(4, 2, 3, 2)],
     "nn.CELU()": [(4,)],
     "nn.ChannelShuffle(2)": [(4, 3, 3)],

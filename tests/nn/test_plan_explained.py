@@ -114,6 +114,8 @@ def test_channels_last():
     ("norm", "fix"),
     [
         (nn.BatchNorm2d(5, eps=1e-3), "1 = BatchNorm2d(6, eps=0.001, momentum=0.1"),
+        (nn.BatchNorm2d(5, relu=True), "1 = BatchNorm2d(6, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats"
+         "=True, relu=True)"),
         (nn.GroupNorm(2, 8), "1 = GroupNorm(2, 6)"),
         (nn.InstanceNorm2d(3), "1 = InstanceNorm2d(6, eps=1e-05"),
     ],
@@ -128,6 +130,8 @@ def test_normalization_of_another_number_of_dimensions():
     text = message(nn.Sequential(nn.Conv2d(1, 6, 3), nn.BatchNorm1d(6)), (1, 9, 9))
     assert "0 gives (n, 6, 7, 7), but 1 is BatchNorm1d, for 2 or 3 dimensions." in text
     assert text.endswith("Nearest fix: 1 = BatchNorm2d(6).")
+    text = message(nn.Sequential(nn.Conv2d(1, 6, 3), nn.BatchNorm1d(6, relu=True)), (1, 9, 9))
+    assert text.endswith("Nearest fix: 1 = BatchNorm2d(6, relu=True).")
 
 
 def test_a_kernel_that_is_larger_than_what_is_left():

@@ -52,6 +52,10 @@ class TorchOps:
     def conv2d(self, *args: Any, **kwargs: Any) -> Any:
         return _conv(torch.nn.functional.conv2d, *args, **kwargs)
 
+    def batch_norm(self, *args: Any, relu: bool = False, **kwargs: Any) -> Any:
+        y = torch.nn.functional.batch_norm(*to_torch(args), **{name: to_torch(value) for name, value in kwargs.items()})
+        return torch.relu(y) if relu else y
+
     def norm(self, x: Any, p: Any = 2.0, dim: Any = None, keepdim: bool = False) -> Any:
         return torch.linalg.vector_norm(x, 2 if p == "fro" else p, dim, keepdim)
 

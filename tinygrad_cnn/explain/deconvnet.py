@@ -9,7 +9,8 @@ input gradient and a max pool's gradient goes to its recorded maximum. The three
     guided      max(g, 0) where x > 0      both (Springenberg et al. 2015)
 
 The rule is replaced at each ReLU *node* of the recorded graph, so a module that is used twice, or a plain `x.relu()`, is
-found like any other. Local response normalization is not inverted by the deconvnet: gradients pass it as they are.
+found like any other, and so is the ReLU in a batch normalization (`BatchNormReLU`). Local response normalization is not
+inverted by the deconvnet: gradients pass it as they are.
 
 References
 ----------
@@ -23,12 +24,13 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from .. import kernels
 from ..autograd.function import Array, Function
 from ..autograd.functional import grad
 from ..autograd.walk import reachable
 from ..errors import ArgumentError, ShapeError
 from ..ops.activation import ReLU
-from ..ops.norm import LocalResponseNorm
+from ..ops.norm import BatchNorm, BatchNormReLU, LocalResponseNorm
 from ..tensor import Tensor
 from .recorded import retained_gradients_kept
 
@@ -91,8 +93,8 @@ def _rules_replaced(nodes: Sequence[Function], rule: str) -> Iterator[None]:
     """Give each ReLU of the graph another rule; an attribute of the node hides that of its class."""
     replaced: dict[Function, Callable[[Array], Array]] = {}
     for node in nodes:
-        if isinstance(node, ReLU) and rule != "gradient":
-            replaced[node] = _rectified if rule == "deconvnet" else _guided(node)
+        if isinstance(node, ReLU | BatchNormReLU) and rule != "gradient":
+            replaced[node] = _at_relu(node, rule)
         elif isinstance(node, LocalResponseNorm) and rule == "deconvnet":
             replaced[node] = _as_it_is
     for node, other in replaced.items():
@@ -104,15 +106,17 @@ def _rules_replaced(nodes: Sequence[Function], rule: str) -> Iterator[None]:
             del node.__dict__["backward_kernel"]
 
 
-def _rectified(gy: Array) -> Array:
-    return np.maximum(gy, 0)
-
-
 def _as_it_is(gy: Array) -> Array:
     return gy
 
 
-def _guided(node: Function) -> Callable[[Array], Array]:
-    gate = node.backward_kernel
-    assert gate is not None
-    return lambda gy: np.maximum(gate(gy), 0)
+def _at_relu(node: ReLU | BatchNormReLU, rule: str) -> Callable[[Array], Array]:
+    """The rule of a rectifier; of one in batch normalization, with the normalization's own behind it."""
+
+    def rectified(gy: Array) -> Array:
+        gx = np.maximum(gy, 0)
+        return gx if rule == "deconvnet" else kernels.relu_backward(gx, node.saved_arrays[-1])
+
+    if isinstance(node, ReLU):
+        return rectified
+    return lambda gy: BatchNorm.backward_kernel(node, rectified(gy))

@@ -11,7 +11,7 @@ Every other op is asked by its own backward rule (`products`). The ledger then h
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -21,7 +21,7 @@ from ..kernels.geometry import ConvGeometry, PoolGeometry, tap_slices
 from ..ops.conv import Conv, ConvInputGrad, ConvWeightGrad
 from ..ops.conv_transpose import ConvTranspose
 from ..ops.linalg import Linear
-from ..ops.norm import BatchNorm, ChannelAffine
+from ..ops.norm import BatchNorm, BatchNormReLU, ChannelAffine
 from ..ops.pool import MaxPool
 from .products import column
 
@@ -219,11 +219,20 @@ def _batch_norm(node: Function, argument: int, index: Index) -> Effects | None:
         return None  # through the statistics it has an effect on its whole channel: the op's own rule knows how
     if argument == 2:
         return _bias(node, index, axis=1)
-    x, _, mean, rstd = node.saved_arrays
+    x, _, mean, rstd = node.saved_arrays[:4]
     c = index[0]
     outputs = _bias(node, index, axis=1).outputs
     xhat = (x[tuple(outputs.T)].astype(np.float64) - mean.reshape(-1)[c]) * rstd.reshape(-1)[c]
     return Effects(outputs, xhat, outputs, "xhat")
+
+
+def _batch_norm_relu(node: Function, argument: int, index: Index) -> Effects | None:
+    """Batch norm's where the rectifier is open, 0 where it is shut."""
+    found = _batch_norm(node, argument, index)
+    if found is None:
+        return None
+    is_open = at(node.saved_arrays[4], found.outputs) > 0
+    return replace(found, factors=np.where(is_open, found.factors, 0.0))
 
 
 def _channel_affine(node: Function, argument: int, index: Index) -> Effects | None:
@@ -249,6 +258,7 @@ RULES: dict[type[Function], Rule] = {
     **dict.fromkeys(_ROLES, _conv),
     Linear: _linear,
     BatchNorm: _batch_norm,
+    BatchNormReLU: _batch_norm_relu,
     ChannelAffine: _channel_affine,
     MaxPool: _max_pool,
 }

@@ -25,7 +25,7 @@ from ..ops.conv import Conv, ConvInputGrad
 from ..ops.conv_transpose import ConvTranspose
 from ..ops.dropout import Dropout
 from ..ops.linalg import Linear
-from ..ops.norm import BatchNorm, ChannelAffine, ChannelWindowSum, LocalResponseNorm
+from ..ops.norm import BatchNorm, BatchNormReLU, ChannelAffine, ChannelWindowSum, LocalResponseNorm
 from ..ops.pool import AvgPool, MaxPool
 from ..ops.pool_random import StochasticPool
 from ..ops.resample import Resample
@@ -237,6 +237,7 @@ RULES: dict[type[Function], Rule] = {
     activation.Softmax: _along_dim,
     activation.LogSoftmax: _along_dim,
     BatchNorm: _channelwise,
+    BatchNormReLU: _channelwise,
     ChannelAffine: _channelwise,
     LocalResponseNorm: _across_channels,
     ChannelWindowSum: _across_channels,

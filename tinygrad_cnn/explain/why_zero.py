@@ -18,6 +18,7 @@ from ..ops.dropout import Dropout
 from ..ops.elementwise import Clamp, Mul, PiecewiseConstant
 from ..ops.linalg import Linear, MatMul
 from ..ops.loss import NLLLoss
+from ..ops.norm import BatchNormReLU
 from ..ops.pool import ChoosingPool
 from ..ops.rectifier import Hardtanh
 from ..ops.shape import GetItem
@@ -187,6 +188,9 @@ def _reason(user: Function, argument: int) -> str:
     name = argument_name(user, argument)
     if isinstance(user, _GATES):
         return f"is inactive on {_flat(user, argument)}"
+    if isinstance(user, BatchNormReLU):
+        y = user.saved_arrays[4]
+        return f"is inactive on {int((y <= 0).sum())} of {y.size} outputs"
     if isinstance(user, Dropout):
         return f"dropped {_flat(user, argument)}"
     if isinstance(user, Sigmoid | Tanh):

@@ -13,7 +13,7 @@ from ..ops.conv_transpose import ConvTranspose
 from ..ops.dropout import Dropout
 from ..ops.elementwise import Add, Clamp, Mul, Neg, PiecewiseConstant, Sub
 from ..ops.linalg import Linear
-from ..ops.norm import BatchNorm, LocalResponseNorm
+from ..ops.norm import BatchNorm, BatchNormReLU, LocalResponseNorm
 from ..ops.pool import AvgPool, ChoosingPool
 from ..ops.rectifier import Hardtanh
 from ..ops.reduce import Mean, Sum
@@ -105,6 +105,8 @@ def note(node: Function, argument: int, index: Index, output: Index, factor: flo
         return f"{'won' if factor else 'lost'} window {list(output[2:])}"
     if isinstance(node, Dropout):
         return "kept" if factor else "dropped"
+    if isinstance(node, BatchNormReLU) and not factor:
+        return "gate shut"
     if isinstance(node, BatchNorm) and argument == 0:
         return "itself" if output == index else "by mean and variance"
     if isinstance(node, LocalResponseNorm):

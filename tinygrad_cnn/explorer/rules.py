@@ -116,7 +116,11 @@ def _adaptive(node: Any, recording: Recording) -> tuple[Rule, Arrays]:
 
 
 def _relu(node: Function, recording: Recording) -> tuple[Rule, Arrays]:
-    return {"kind": "mask"}, {"mask": (node.saved_arrays[0] > 0).astype(np.float32)}
+    return {"kind": "mask"}, {"mask": _gate(node.saved_arrays[0])}
+
+
+def _gate(y: Array) -> Array:
+    return (y > 0).astype(np.float32)
 
 
 def _dropout(node: Function, recording: Recording) -> tuple[Rule, Arrays]:
@@ -124,16 +128,19 @@ def _dropout(node: Function, recording: Recording) -> tuple[Rule, Arrays]:
 
 
 def _batch_norm(node: Any, recording: Recording) -> tuple[Rule, Arrays]:
-    x, weight, mean, rstd = node.saved_arrays
+    x, weight, mean, rstd, *rectified = node.saved_arrays
     along = (1, -1) + (1,) * (x.ndim - 2)
     over = tuple(axis for axis in range(x.ndim) if axis != 1)
     gy = recording.gradients.get(node)
     arrays = {"mean": mean.ravel(), "rstd": rstd.ravel()}
+    if rectified:
+        arrays["mask"] = _gate(rectified[0])
+        gy = None if gy is None else gy * arrays["mask"]
     if gy is not None:
         gxhat = gy.astype(np.float64) if weight is None else gy.astype(np.float64) * weight.reshape(along)
         xhat = (x.astype(np.float64) - mean.reshape(along)) * rstd.reshape(along)
         arrays |= {"mean_gxhat": gxhat.mean(over), "mean_gxhat_xhat": (gxhat * xhat).mean(over)}
-    return {"kind": "batchnorm", "affine": weight is not None}, arrays
+    return {"kind": "batchnorm", "affine": weight is not None, "relu": bool(rectified)}, arrays
 
 
 def _local_response(node: Any, recording: Recording) -> tuple[Rule, Arrays]:

@@ -123,7 +123,9 @@ class _Writer:
             "arguments": arguments,
             "flows": [self._flow(node, i) for i in range(len(node.edges))],
             "rule": rule,
-            "extra": {name: self._number(array, batched=not statistics) for name, array in extra.items()},
+            "extra": {
+                name: self._number(array, batched=name == "mask" or not statistics) for name, array in extra.items()
+            },
             "source": _key(node),
         }
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinygrad_cnn.kernels.arrays import Array
+from tinygrad_cnn.kernels.numpy_activation import relu_backward
 from tinygrad_cnn.kernels.scratch import borrow
 
 _BLOCK_BYTES = 512 << 10
@@ -66,8 +67,10 @@ def channel_moments(x: Array) -> tuple[Array, Array]:
     return mean, var.astype(x.dtype)
 
 
-def batch_norm(x: Array, weight: Array | None, bias: Array | None, mean: Array, rstd: Array) -> Array:
-    """Compute y = (x - mean) * rstd * weight + bias with one number of each for a channel.
+def batch_norm(
+    x: Array, weight: Array | None, bias: Array | None, mean: Array, rstd: Array, relu: bool = False
+) -> Array:
+    """Compute y = (x - mean) * rstd * weight + bias with one number of each for a channel; at least 0 with `relu`.
 
     Parameters
     ----------
@@ -76,6 +79,8 @@ def batch_norm(x: Array, weight: Array | None, bias: Array | None, mean: Array, 
         1 and 0 if not given.
     mean, rstd : ndarray, shape (c,)
         The mean and 1 / sqrt(var + eps).
+    relu : bool
+        Rectify while the numbers are in the cache, y = max(0, ...). A NaN stays NaN.
 
     Returns
     -------
@@ -90,10 +95,14 @@ def batch_norm(x: Array, weight: Array | None, bias: Array | None, mean: Array, 
         here *= scale
         if bias is not None:
             here += bias[:, None]
+        if relu:
+            np.maximum(here, 0, out=here)
     return y
 
 
-def batch_norm_input_grad(gy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array) -> tuple[Array, Array, Array]:
+def batch_norm_input_grad(
+    gy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array, y: Array | None = None
+) -> tuple[Array, Array, Array]:
     """Differentiate `batch_norm` where `mean` and `rstd` are those of `x` itself (training).
 
     With xhat = (x - mean) * rstd and m = n * h * w numbers a channel, every x moves the mean and the variance, and the
@@ -106,6 +115,8 @@ def batch_norm_input_grad(gy: Array, x: Array, weight: Array | None, mean: Array
     gy, x : ndarray, shape (n, c, ...)
     weight : ndarray, shape (c,), optional
     mean, rstd : ndarray, shape (c,)
+    y : ndarray, shape (n, c, ...), optional
+        The output of a `batch_norm` with `relu`: gy then counts where y is not 0, and is 0 where it is.
 
     Returns
     -------
@@ -115,12 +126,13 @@ def batch_norm_input_grad(gy: Array, x: Array, weight: Array | None, mean: Array
     gbias : ndarray, shape (c,)
         sum(gy)
     """
-    planes, gy_planes = _planes(x), _planes(gy)
+    planes, gy_planes, y_planes = _planes(x), _planes(gy), None if y is None else _planes(y)
     sum_gy, sum_gy_xhat = np.zeros(x.shape[1]), np.zeros(x.shape[1])
     for images in _blocks_of_images(planes):
         xhat = _xhat(planes[images], mean, rstd)
-        sum_gy += _sum_of_planes(gy_planes[images])
-        xhat *= gy_planes[images]
+        gy_here = _gated(gy_planes, y_planes, images)
+        sum_gy += _sum_of_planes(gy_here)
+        xhat *= gy_here
         sum_gy_xhat += _sum_of_planes(xhat)
     gweight, gbias = sum_gy_xhat.astype(x.dtype), sum_gy.astype(x.dtype)
     count = max(1, planes.shape[0] * planes.shape[2])
@@ -132,7 +144,7 @@ def batch_norm_input_grad(gy: Array, x: Array, weight: Array | None, mean: Array
         here = out[images]
         xhat = _xhat(planes[images], mean, rstd)
         xhat *= mean_gy_xhat[:, None]
-        np.subtract(gy_planes[images], mean_gy[:, None], out=here)
+        np.subtract(_gated(gy_planes, y_planes, images), mean_gy[:, None], out=here)
         here -= xhat
         here *= scale[:, None]
     return gx, gweight, gbias
@@ -243,6 +255,11 @@ def _xhat(x: Array, mean: Array, rstd: Array) -> Array:
     np.subtract(x, mean[:, None], out=xhat)
     xhat *= rstd[:, None]
     return xhat
+
+
+def _gated(gy: Array, y: Array | None, images: slice) -> Array:
+    """Some images of gy, without what a rectifier shut."""
+    return gy[images] if y is None else relu_backward(gy[images], y[images])
 
 
 def _sum_of_planes(planes: Array) -> Array:

@@ -324,17 +324,23 @@ def channel_moments(x: Array) -> tuple[Array, Array]:
     return mean.astype(x.dtype), var.astype(x.dtype)
 
 
-def batch_norm(x: Array, weight: Array | None, bias: Array | None, mean: Array, rstd: Array) -> Array:
-    """Compute (x - mean) * rstd * weight + bias, each with the number of its channel."""
+def batch_norm(
+    x: Array, weight: Array | None, bias: Array | None, mean: Array, rstd: Array, relu: bool = False
+) -> Array:
+    """Compute (x - mean) * rstd * weight + bias, each with the number of its channel, and rectify it if asked to."""
     y = np.empty(x.shape)
     for at in np.ndindex(x.shape):
         c = at[1]
         xhat = (float(x[at]) - float(mean[c])) * float(rstd[c])
         y[at] = xhat * (1.0 if weight is None else float(weight[c])) + (0.0 if bias is None else float(bias[c]))
+        if relu and y[at] < 0:
+            y[at] = 0.0
     return y.astype(x.dtype)
 
 
-def batch_norm_input_grad(gy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array) -> tuple[Array, Array, Array]:
+def batch_norm_input_grad(
+    gy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array, y: Array | None = None
+) -> tuple[Array, Array, Array]:
     """Follow the three paths from x to y: directly, through the variance, and through the mean.
 
     With m numbers a channel, var = sum((x - mean)^2) / m and rstd = (var + eps) ** -1/2,
@@ -343,7 +349,11 @@ def batch_norm_input_grad(gy: Array, x: Array, weight: Array | None, mean: Array
         gvar  = sum(gxhat * (x - mean)) * -1/2 * rstd^3
         gmean = sum(gxhat) * -rstd                                  (var does not change with mean: sum(x - mean) = 0)
         gx    = gxhat * rstd + gvar * 2 * (x - mean) / m + gmean / m
+
+    Where a rectified output is 0, nothing comes in: gy is 0 there.
     """
+    if y is not None:
+        gy = relu_backward(gy, y)
     channels = x.shape[1]
     m = x.size // channels
     gweight, gbias, gvar, gmean = np.zeros(channels), np.zeros(channels), np.zeros(channels), np.zeros(channels)

@@ -213,7 +213,7 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
 # The kernels -------------------------------------------------------------------------------------------------------------
 
 
-def _same(x: Array, *_: Any) -> ShapeOnly:
+def _same(x: Array, *_: Any, **__: Any) -> ShapeOnly:
     return shape_only(x.shape, x.dtype)
 
 

@@ -270,8 +270,9 @@ class _LazyBatchNorm(_LazyNorm, _BatchNorm):
         track_running_stats: bool = True,
         *,
         bias: bool = True,
+        relu: bool = False,
     ) -> None:
-        super().__init__(1, eps, momentum, affine, track_running_stats, bias=bias)
+        super().__init__(1, eps, momentum, affine, track_running_stats, bias=bias, relu=relu)
         self._forget()
 
     def _dims_of_input(self) -> tuple[tuple[int, ...], int]:

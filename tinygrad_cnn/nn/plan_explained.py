@@ -73,7 +73,8 @@ def _reasons(error: ShapeError, call: Call, watch: Watch) -> tuple[list[str], li
     if isinstance(module, _BatchNorm) and len(shape) in (3, 4, 5) and len(shape) not in module._dims:
         takes = " or ".join(map(str, module._dims))
         line = f"{_given(call, watch)}, but {name} is {type(module).__name__}, for {takes} dimensions."
-        return [line], [f"{name} = BatchNorm{len(shape) - 2}d({module.num_features})"]
+        relu = ", relu=True" if module.relu else ""
+        return [line], [f"{name} = BatchNorm{len(shape) - 2}d({module.num_features}{relu})"]
     lines = [f"{_given(call, watch)}."] if call.input_shapes else []
     lines.append(f"{Exception.__str__(error)}.".replace("..", "."))
     return _of_two_shapes(str(error), lines, call, watch)

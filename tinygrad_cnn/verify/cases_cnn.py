@@ -5,6 +5,7 @@ the usual 1e-4 a missing term would pass unseen).
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..kernels import reference
 from ..kernels.geometry import ConvGeometry, PoolGeometry
 from ..ops import conv, pool
 from ..ops.loss import NLLLoss
-from ..ops.norm import BatchNorm, ChannelAffine, ChannelWindowSum, LocalResponseNorm
+from ..ops.norm import BatchNorm, BatchNormReLU, ChannelAffine, ChannelWindowSum, LocalResponseNorm
 from ..tensor import Tensor
 from .case import Array, Case, distinct, normal, positive
 
@@ -116,12 +117,19 @@ def _batch_norm(x: Array, weight: Array | None = None, bias: Array | None = None
     return y
 
 
+def _rectified(expected: Callable[..., Array]) -> Callable[..., Array]:
+    return lambda *arrays: np.where((y := expected(*arrays)) > 0, y, 0.0)
+
+
 def _batch_norm_cases(label: str, *shape: int) -> list[Case]:
     c = shape[1]
     means, variances = np.linspace(-1, 1, c), np.linspace(0.5, 2, c)
 
     def trained(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         return ops.batch_norm(x, None, None, weight, bias, training=True, eps=0.1)
+
+    def rectified(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+        return ops.batch_norm(x, None, None, weight, bias, training=True, eps=0.1, relu=True)
 
     def at_test_time(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return ops.batch_norm(x, Tensor(means), Tensor(variances), weight, bias, eps=0.1)
@@ -134,6 +142,8 @@ def _batch_norm_cases(label: str, *shape: int) -> list[Case]:
     return [
         Case(BatchNorm, f"{label}, affine", trained, (normal(*shape), *affine), _batch_norm, (1, 2)),
         Case(BatchNorm, label, trained, (normal(*shape),), _batch_norm),
+        Case(BatchNormReLU, f"{label}, affine", rectified, (normal(*shape), *affine), _rectified(_batch_norm)),
+        Case(BatchNormReLU, label, rectified, (normal(*shape),), _rectified(_batch_norm)),
         Case(ChannelAffine, label, at_test_time, (normal(*shape), *affine), expected, (0, 1, 2)),
     ]
 

@@ -18,6 +18,7 @@ export function batchNorm(ex, e, argument) {
   const rstd = ex.read("extra:rstd", [c]);
   const weight = ex.node.rule.affine ? ex.read("in:1", [c]) : 1;
   if (mean === undefined || rstd === undefined || weight === undefined) return e;
+  const { relu } = ex.node.rule;
   const normal = (/** @type {number[]} */ at) => {
     const x = ex.read("in:0", at);
     return x === undefined ? undefined : (x - mean) * rstd;
@@ -26,7 +27,9 @@ export function batchNorm(ex, e, argument) {
     const places = indices(ex.node.shape.filter((_, axis) => axis !== 1));
     const terms = places.map(([n, ...place]) => {
       const at = [n, c, ...place];
-      return ex.term([["grad", at]], {}, argument === 1 ? { name: "xhat", value: normal(at) } : undefined);
+      /** @type {[string, number[]][]} */
+      const cells = relu ? [["grad", at], ["extra:mask", at]] : [["grad", at]];
+      return ex.term(cells, {}, argument === 1 ? { name: "xhat", value: normal(at) } : undefined);
     });
     e.note = argument === 1 ? "gyXhat" : "";
     return ex.summed(e, terms);
@@ -46,19 +49,24 @@ export function batchNorm(ex, e, argument) {
     const bias = ex.node.rule.affine ? ex.read("in:2", [c]) : 0;
     if (bias === undefined) return e;
     e.lines.push([`bias[${c}]`, bias]);
-    e.note = "y = xhat * weight + bias";
+    e.note = relu ? "y = max(0, xhat * weight + bias)" : "y = xhat * weight + bias";
+    const affine = xhat * weight + bias;
     return Object.assign(e, {
-      sum: xhat * weight + bias,
+      sum: relu ? Math.max(0, affine) : affine,
       magnitude: (Math.abs(x) + Math.abs(mean)) * rstd * Math.abs(weight) + Math.abs(bias),
     });
   }
   const gy = ex.read("grad", e.index);
+  const gate = relu ? ex.read("extra:mask", e.index) : 1;
   const mean1 = ex.read("extra:mean_gxhat", [c]);
   const mean2 = ex.read("extra:mean_gxhat_xhat", [c]);
-  if (gy === undefined || mean1 === undefined || mean2 === undefined) return e;
-  const gxhat = gy * weight;
+  if (gy === undefined || gate === undefined || mean1 === undefined || mean2 === undefined) return e;
+  const gxhat = gy * gate * weight;
   e.lit.grad = [e.index];
-  e.lines.push(["gy", gy], ["gxhat = gy * weight", gxhat], ["mean of gxhat", mean1], ["mean of (gxhat * xhat)", mean2]);
+  e.lines.push(["gy", gy]);
+  if (relu) e.lines.push(["gate = (y > 0)", gate]);
+  e.lines.push([relu ? "gxhat = gy * gate * weight" : "gxhat = gy * weight", gxhat]);
+  e.lines.push(["mean of gxhat", mean1], ["mean of (gxhat * xhat)", mean2]);
   e.note = "gx = rstd * (gxhat - mean of gxhat - xhat * mean of (gxhat * xhat))";
   const magnitude = 4 * rstd * (Math.abs(gxhat) + Math.abs(mean1) + Math.abs(xhat * mean2));
   return Object.assign(e, { sum: rstd * (gxhat - mean1 - xhat * mean2), magnitude });

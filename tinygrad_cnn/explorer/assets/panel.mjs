@@ -139,7 +139,8 @@ export class Panel {
     caption.append(make("code", "", `(${tensor.shape.join(", ")})`));
     const gradient = ["grad", "flow", "part"].includes(kind);
     const diverging = gradient || tensor.low < 0;
-    const gated = explainer.node.rule?.kind === "mask" && ["value", "flow"].includes(kind);
+    const { rule } = explainer.node;
+    const gated = (rule?.kind === "mask" && ["value", "flow"].includes(kind)) || (rule?.relu && kind === "value");
     const shut = (/** @type {number[]} */ index) => explainer.read("extra:mask", index) === 0;
     const picture = new Picture({
       key,
