@@ -56,9 +56,30 @@ def test_dead_relu_of_a_batch_norm():
     net, loss = net_and_loss(nn.BatchNorm1d(8, relu=True), kill)
     answer = explain.why_zero(net.conv1.weight, loss)
     assert answer.summary.startswith(
-        "The gradient of conv1.weight is zero, all 36 elements: BatchNormReLU (in middle) is inactive on 16 of 16 outputs. "
+        "The gradient of conv1.weight is zero, all 36 elements: BatchNormReLU (in middle) is inactive on all 16 outputs of "
+        "8 of 8 channels. "
     )
     assert answer.ops == ("BatchNormReLU (in middle)",)
+
+
+def test_dead_channel_of_a_batch_norm_with_relu():
+    def kill(net):
+        net.middle.bias[3] = -100.0
+
+    net, loss = net_and_loss(nn.BatchNorm1d(8, relu=True), kill)
+    answer = explain.why_zero(net.middle.weight, loss)
+    assert "BatchNormReLU (in middle) is inactive on all 2 outputs of 1 of 8 channels" in answer.summary
+
+
+def test_a_batch_norm_with_relu_whose_weight_is_zero_is_not_called_inactive():
+    def kill(net):
+        net.middle.weight.fill_(0.0)
+        net.middle.bias.fill_(1.0)
+
+    net, loss = net_and_loss(nn.BatchNorm1d(8, relu=True), kill)
+    answer = explain.why_zero(net.fc1.weight, loss)
+    assert "BatchNormReLU (in middle) has derivative 0 with respect to these elements of x" in answer.summary
+    assert "gate shut" not in str(explain.gradient(loss, net.middle.bias, 0))
 
 
 def test_one_dead_unit_is_a_share():

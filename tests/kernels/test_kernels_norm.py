@@ -111,6 +111,16 @@ class TestLargeSumsInFloat32:
         np.testing.assert_allclose(mean, exact.mean(axis=(0, 2, 3)), rtol=1e-7)
         np.testing.assert_allclose(var, exact.var(axis=(0, 2, 3)), rtol=1e-6)
 
+    @pytest.mark.parametrize("who", servers("channel_moments"))
+    def test_one_large_plane(self, who):
+        """A million numbers in one plane: added one by one, or by a few lanes, they would lose two digits more."""
+        x = np.random.default_rng(0).normal(1000, 1, (2, 3, 1000, 1000)).astype(np.float32)
+        exact = x.astype(np.float64)
+        mean, var = run("channel_moments", who, x)
+        np.testing.assert_allclose(mean, exact.mean(axis=(0, 2, 3)), rtol=1e-7)
+        np.testing.assert_allclose(var, exact.var(axis=(0, 2, 3)), rtol=1e-6)
+        np.testing.assert_allclose(run("channel_sum", who, x - 999), (exact - 999).sum(axis=(0, 2, 3)), rtol=2e-7)
+
     @pytest.mark.parametrize("who", servers("batch_norm_input_grad"))
     def test_batch_norm_gradients(self, who):
         rng = np.random.default_rng(0)

@@ -122,7 +122,7 @@ class _Search:
             return None
         reached = _reached(user, argument, mask)
         if not reached.any():
-            self._stop(user, _reason(user, argument))
+            self._stop(user, _reason(user, argument, mask))
             return None if (arrived != 0).any() else np.ones(user.shape, bool)
         if (arrived[reached] != 0).any():
             self._stop(user, "multiplies gradients that are not zero, but the products underflow or add up to exactly 0")
@@ -183,14 +183,15 @@ def _is_saturated(user: Function) -> bool:
     return bool(largest.size) and bool((largest == 1).all())
 
 
-def _reason(user: Function, argument: int) -> str:
-    """Why an op lets nothing through."""
+def _reason(user: Function, argument: int, mask: Array) -> str:
+    """Why an op lets nothing through of the marked elements."""
     name = argument_name(user, argument)
     if isinstance(user, _GATES):
         return f"is inactive on {_flat(user, argument)}"
     if isinstance(user, BatchNormReLU):
-        y = user.saved_arrays[4]
-        return f"is inactive on {int((y <= 0).sum())} of {y.size} outputs"
+        y = _outputs_of_channels(user, argument, mask)
+        if (y <= 0).all():
+            return f"is inactive on all {y.size} outputs of {y.shape[1]} of {user.shape[1]} channels"
     if isinstance(user, Dropout):
         return f"dropped {_flat(user, argument)}"
     if isinstance(user, Sigmoid | Tanh):
@@ -207,6 +208,13 @@ def _reason(user: Function, argument: int) -> str:
     if isinstance(user, NLLLoss):
         return "counts only the log-probability of the target class"
     return f"has derivative 0 with respect to these elements of {name}"
+
+
+def _outputs_of_channels(user: BatchNormReLU, argument: int, mask: Array) -> Array:
+    """What came out in the channels that marked elements are in."""
+    channels = mask.any(tuple(axis for axis in range(mask.ndim) if axis != 1)) if argument == 0 else mask
+    y: Array = user.saved_arrays[4][:, channels]
+    return y
 
 
 def _flat(user: Function, argument: int) -> str:

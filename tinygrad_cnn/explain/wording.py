@@ -105,7 +105,7 @@ def note(node: Function, argument: int, index: Index, output: Index, factor: flo
         return f"{'won' if factor else 'lost'} window {list(output[2:])}"
     if isinstance(node, Dropout):
         return "kept" if factor else "dropped"
-    if isinstance(node, BatchNormReLU) and not factor:
+    if isinstance(node, BatchNormReLU) and not factor and node.saved_arrays[4][output] <= 0:
         return "gate shut"
     if isinstance(node, BatchNorm) and argument == 0:
         return "itself" if output == index else "by mean and variance"

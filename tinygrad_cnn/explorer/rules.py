@@ -10,7 +10,7 @@ written down as plain data, under a `kind` that the page's script knows:
 ``choose``
     Pools that remember positions. ``average``: pools that divide a sum. ``mask``: values that pass or are shut.
 ``batchnorm``, ``standardize``, ``affine``, ``lrn``, ``softmax``, ``logsoftmax``
-    The statistics and windows of the normalizations.
+    The statistics and windows of the normalizations; ``batchnorm`` with a `mask` where it holds a ReLU, too.
 ``power``, ``reduce``, ``matmul``, ``resample``, ``likelihood``
     Sums over cells that the op's parameters name; what is computed cell by cell the script knows by the op's name.
 """
@@ -135,7 +135,7 @@ def _batch_norm(node: Any, recording: Recording) -> tuple[Rule, Arrays]:
     arrays = {"mean": mean.ravel(), "rstd": rstd.ravel()}
     if rectified:
         arrays["mask"] = _gate(rectified[0])
-        gy = None if gy is None else gy * arrays["mask"]
+        gy = None if gy is None else np.where(arrays["mask"], gy, 0)
     if gy is not None:
         gxhat = gy.astype(np.float64) if weight is None else gy.astype(np.float64) * weight.reshape(along)
         xhat = (x.astype(np.float64) - mean.reshape(along)) * rstd.reshape(along)

@@ -5,8 +5,12 @@ by planes or images elsewhere.
 
 Sums over a channel are taken run by run: at most `_RUN` numbers in their own precision, in whichever order suits the processor
 ("reassoc": a fixed order would make each addition wait for the one before), and the sums of the runs in float64. A register
-holds eight float32 and four float64, so this takes half the time of float64 throughout; and as a run is added in 8 lanes or
-more, no number goes through over a hundred float32 additions: the rounding stays at some units of the seventh digit.
+holds eight float32 and four float64, which saves up to half the time where the numbers are in the cache. A run is added in
+several lanes of a register, so that a number goes through some hundred float32 additions at most, however large the channel;
+what a run adds up to has to fit into float32.
+
+A channel of (n, c) is a column. A row is what lies together in memory, and from `_LONG_ROW` channels on NumPy, which adds and
+scales whole rows, is faster.
 
 A power is the one thing that NumPy does faster, many at a time. Local response normalisation is therefore compiled for
 beta = 0.75 alone, the value of every network that uses it: d ** 0.75 is sqrt(d) * sqrt(sqrt(d)).
@@ -27,6 +31,9 @@ _BETA = 0.75
 
 _RUN = 1024
 """Numbers of a plane that are added in their own precision."""
+
+_LONG_ROW = 32
+"""Channels of (n, c) from which NumPy's sums over the rows are faster; it writes rows faster whatever their length."""
 
 
 def channel_sum(gy: Array) -> Array:
@@ -51,7 +58,7 @@ def batch_norm(
     x: Array, weight: Array | None, bias: Array | None, mean: Array, rstd: Array, relu: bool = False
 ) -> Array:
     """Compute (x - mean) * rstd * weight + bias: see `numpy_norm.batch_norm`."""
-    if _are_rows(x):
+    if _are_rows(x, 1):
         return numpy_norm.batch_norm(x, weight, bias, mean, rstd, relu)
     y = np.empty(x.shape, x.dtype)
     scale = rstd if weight is None else rstd * weight
@@ -232,9 +239,9 @@ def _planes(x: Array) -> Array:
     return np.ascontiguousarray(x).reshape(*x.shape[:2], math.prod(x.shape[2:]))
 
 
-def _are_rows(x: Array) -> bool:
-    """Whether a channel is one number in each sample, (n, c): NumPy adds and scales whole rows, as fast as memory allows."""
-    return x.size == x.shape[0] * x.shape[1]
+def _are_rows(x: Array, at_least: int = _LONG_ROW) -> bool:
+    """Whether a channel is one number in each sample, (n, c), and a row long enough."""
+    return x.shape[1] >= at_least and x.size == x.shape[0] * x.shape[1]
 
 
 def _grain_of_channels(x: Array, passes: int = 1) -> int:

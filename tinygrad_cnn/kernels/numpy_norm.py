@@ -116,7 +116,7 @@ def batch_norm_input_grad(
     weight : ndarray, shape (c,), optional
     mean, rstd : ndarray, shape (c,)
     y : ndarray, shape (n, c, ...), optional
-        The output of a `batch_norm` with `relu`: gy then counts where y is not 0, and is 0 where it is.
+        The output of a `batch_norm` with `relu`: where it is 0, gy counts as 0.
 
     Returns
     -------

@@ -122,7 +122,8 @@ class BatchNormReLU(BatchNorm):
     """Batch normalization and the rectifier behind it in one pass over memory, y = max(0, xhat * weight + bias).
 
     Gradient
-        BatchNorm's, with gy where y > 0, else 0, in gy's place
+        gx = rstd * (gxhat - mean of gxhat - xhat * mean of (gxhat * xhat)), with gxhat = gy * weight where y > 0, else 0;
+        gweight = sum of gy * xhat where y > 0, gbias = sum of gy where y > 0, over all but the channels
     Saves
         x, weight, mean, rstd, y
     """

@@ -31,7 +31,8 @@ export function batchNorm(ex, e, argument) {
       const cells = relu ? [["grad", at], ["extra:mask", at]] : [["grad", at]];
       return ex.term(cells, {}, argument === 1 ? { name: "xhat", value: normal(at) } : undefined);
     });
-    e.note = argument === 1 ? "gyXhat" : "";
+    const [ofWeight, ofBias] = relu ? ["gyGateXhat", "gyGate"] : ["gyXhat", ""];
+    e.note = argument === 1 ? ofWeight : ofBias;
     return ex.summed(e, terms);
   }
   const x = ex.read("in:0", e.index);
@@ -61,7 +62,7 @@ export function batchNorm(ex, e, argument) {
   const mean1 = ex.read("extra:mean_gxhat", [c]);
   const mean2 = ex.read("extra:mean_gxhat_xhat", [c]);
   if (gy === undefined || gate === undefined || mean1 === undefined || mean2 === undefined) return e;
-  const gxhat = gy * gate * weight;
+  const gxhat = gate === 0 ? 0 : gy * weight;
   e.lit.grad = [e.index];
   e.lines.push(["gy", gy]);
   if (relu) e.lines.push(["gate = (y > 0)", gate]);

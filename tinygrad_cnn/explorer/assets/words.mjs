@@ -48,6 +48,8 @@ export const WORDS = {
     ownClass: "The score of the sample's own class counts, no other.",
     otherClass: "Not the sample's class: the loss does not know this score, its gradient is 0.",
     gyXhat: "gy times xhat, the normalized input",
+    gyGateXhat: "gy times xhat, the normalized input, where the gate is open (y > 0)",
+    gyGate: "gy where the gate is open (y > 0)",
     sampled: "This file keeps the first {kept} of {shape}; the rest was left out to stay within its size.",
     someLeft:
       "Large tensors are cut to fit the file: the first image and the first channels are here, and each cut tensor says so. Every number printed is exact to 6 digits.",
@@ -130,6 +132,8 @@ export const WORDS = {
     ownClass: "只有样本所属类别的得分起作用。",
     otherClass: "不是该样本的类别：损失不含这个得分，梯度为 0。",
     gyXhat: "gy 乘以归一化后的输入 xhat",
+    gyGateXhat: "门打开处（y > 0）的 gy 乘以归一化后的输入 xhat",
+    gyGate: "门打开处（y > 0）的 gy",
     sampled: "本文件保留 {shape} 中的前 {kept}，其余为控制大小而省略。",
     someLeft: "较大的张量已截取以控制文件大小：保留第一张图像和前面的通道，截取处均有说明。所有显示的数字精确到六位。",
     unknown: "算子没有保存它。",
