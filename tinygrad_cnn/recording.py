@@ -115,7 +115,7 @@ def _differentiate_all(recording: Recording, loss: Tensor) -> None:
             if isinstance(node, AccumulateGrad):
                 continue
             arguments = [i for i, edge in enumerate(node.edges) if edge is not None]
-            for edge, part, _ in _differentiate(node, gradient, wanted, False):
+            for edge, part, _ in _differentiate(node, gradient, False, wanted, False):
                 while node.edges[arguments[0]] is not edge:
                     arguments.pop(0)
                 recording.flows[node, arguments.pop(0)] = part.array

@@ -164,3 +164,103 @@ def test_a_large_weights_gradient_is_not_copied():
 )
 def test_unshared(array, expected):
     assert unshared((array(),), 0) is expected
+
+
+# Rules that write their result over the gradient they were given ----------------------------------------------------------
+
+
+class Halved(Function):
+    """Passes half of the gradient on, in its own memory where it may; notes where it was."""
+
+    reuses_gradient = True
+    places: list[str] = []  # noqa: RUF012 - the test looks at it
+
+    def forward(self, x):
+        return x / 2
+
+    def backward(self, gy):
+        return gy / 2
+
+    def backward_kernel(self, gy, out=None):
+        self.places.append("new" if out is None else "same")
+        return np.divide(gy, 2, out=out)
+
+
+@pytest.fixture
+def places():
+    Halved.places = []
+    return Halved.places
+
+
+def halved(x, times=1):
+    for _ in range(times):
+        x = Halved.apply(x)
+    return x
+
+
+def test_a_gradient_that_the_engine_made_is_overwritten_and_no_other(places):
+    x, given = leaf(N), tg.ones(N, dtype=np.float64)
+    halved(x, 4).backward(given)
+    np.testing.assert_array_equal(x.grad.array, np.full(N, 1 / 16))
+    assert places == ["new", "same", "same", "same"]  # the first was given the user's own
+    np.testing.assert_array_equal(given.array, np.ones(N))
+
+
+def test_small_gradients_are_not_worth_the_question(places):
+    halved(leaf(N - 1), 2).backward(tg.ones(N - 1, dtype=np.float64))
+    assert places == ["new", "new"]
+
+
+def test_a_gradient_that_two_inputs_have_is_not_overwritten(places):
+    x, w = leaf(N), leaf(N)
+    halved(halved(x) + halved(w, 2)).backward(tg.ones(N, dtype=np.float64))
+    np.testing.assert_array_equal(x.grad.array, np.full(N, 1 / 4))
+    np.testing.assert_array_equal(w.grad.array, np.full(N, 1 / 8))
+    assert sorted(places) == ["new", "new", "new", "same"]
+
+
+def test_a_gradient_that_is_kept_or_was_shown_to_a_hook_is_not_lost(places):
+    x, shown = leaf(N), []
+    kept = halved(x)
+    kept.retain_grad()
+    halved(kept).backward(tg.ones(N, dtype=np.float64))
+    np.testing.assert_array_equal(kept.grad.array, np.full(N, 1 / 2))
+    assert places == ["new", "same"]
+    seen = halved(x)
+    seen.register_hook(lambda gradient: shown.append(gradient))
+    halved(seen).backward(tg.ones(N, dtype=np.float64))
+    np.testing.assert_array_equal(shown[0].array, np.full(N, 1 / 2))
+    assert places == ["new", "same", "new", "new"]
+
+
+def test_a_gradient_that_was_asked_for_is_not_overwritten(places):
+    x = leaf(N)
+    middle = halved(x)
+    both = tg.autograd.grad(halved(middle), [middle, x], tg.ones(N, dtype=np.float64))
+    assert [part.array[0] for part in both] == [1 / 2, 1 / 4]
+
+
+def test_a_second_pass_through_the_graph_gives_the_same(places):
+    x = leaf(N)
+    y = halved(halved(x), 2)
+    for times in (1, 2):
+        y.backward(tg.ones(N, dtype=np.float64), retain_graph=True)
+        np.testing.assert_array_equal(x.grad.array, np.full(N, times / 8))
+
+
+def test_a_chain_of_rectifiers_and_batch_norms_needs_memory_for_one_gradient():
+    import tracemalloc
+
+    pytest.importorskip("numba")
+    x, given = tg.randn(4, 8, 64, 64, requires_grad=True), tg.randn(4, 8, 64, 64)
+    y = x.relu()
+    for norm in (tg.nn.BatchNorm2d(8), tg.nn.BatchNorm2d(8, relu=True)) * 2:
+        y = norm(y).relu()
+    with tg.kernels.use("numba"):
+        y.backward(given, retain_graph=True)
+        x.grad = None
+        tracemalloc.start()
+        y.backward(given)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert most < 1.1 * x.array.nbytes

@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinygrad_cnn import kernels
+
 from .kernel_cases import array, assert_close, dtypes, expect, layouts, run, seeds, servers
 
 sizes = st.integers(1, 4)
@@ -131,3 +133,26 @@ class TestLargeSumsInFloat32:
         np.testing.assert_allclose(gbias, exact.sum(axis=(0, 2, 3)), rtol=1e-6)
         expected = (exact * (x.astype(np.float64) - 1000)).sum(axis=(0, 2, 3))
         np.testing.assert_allclose(gweight, expected, atol=1e-6 * exact.sum() / 3)
+
+
+@pytest.mark.parametrize("who", servers("batch_norm_input_grad"))
+@pytest.mark.parametrize("name", ["batch_norm_input_grad", "relu_backward"])
+@pytest.mark.parametrize("shape", [(3, 5, 33, 40), (700, 40), (700, 6)])
+def test_a_gradient_may_be_written_over_the_one_that_came_in(who, name, shape):
+    rng = np.random.default_rng(0)
+    x, gy = array(rng, shape, np.float32), array(rng, shape, np.float32)
+    mean, rstd, y = array(rng, shape[1:2], np.float32), np.ones(shape[1], np.float32), np.maximum(x, 0)
+    arguments = (x, None, mean, rstd, y) if name == "batch_norm_input_grad" else (y,)
+    kernel = kernels.implementations(name)[who]
+    expected = kernel(gy.copy(), *arguments)
+    for own in (gy.copy(), np.repeat(gy, 2, axis=0)[::2]):  # the second is not contiguous: a new array is made
+        before = own.copy()
+        found = kernel(own, *arguments, own)
+        pairs = zip(found, expected, strict=True) if isinstance(found, tuple) else [(found, expected)]
+        for one, other in pairs:
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+        gx = found[0] if isinstance(found, tuple) else found
+        assert gx is own or (own == before).all()
+    if who == "numba" and shape[1] != 40:
+        found = kernel(gy, *arguments, gy)
+        assert (found[0] if isinstance(found, tuple) else found) is gy

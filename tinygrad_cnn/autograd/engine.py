@@ -80,7 +80,7 @@ def run_backward(
                 continue
             if wanted is not None and wanted.isdisjoint(node.edges):
                 continue  # a target: what it saved is left for whoever goes on from here
-            for edge, part, is_new in _differentiate(node, gradient, wanted, create_graph):
+            for edge, part, is_new in _differentiate(node, gradient, is_ours, wanted, create_graph):
                 if edge in pending:
                     _hand_over(edge, part, pending, owned, create_graph)
                 else:
@@ -157,17 +157,19 @@ def _run_hooks(node: Function, hooks: Sequence[Hook] | None, gradient: Tensor, o
 
 
 def _differentiate(
-    node: Function, gradient: Tensor, wanted: set[Function] | None, create_graph: bool
+    node: Function, gradient: Tensor, is_ours: bool, wanted: set[Function] | None, create_graph: bool
 ) -> list[tuple[Function, Tensor, bool]]:
     """Apply the node's rule; give the gradient for each edge that leads to something wanted, and whether it is ours.
 
-    A `wanted` of None wants all.
+    A `wanted` of None wants all. A gradient that is ours is not needed after this, and its memory may be used again.
     """
     edges = node.edges
     observer = STATE.observer
     if wanted is None and observer is None and not create_graph and node.backward_kernel is not None:
-        returned = node.backward_kernel(gradient.array)
+        reused = gradient.array if is_ours and node.reuses_gradient else None
+        returned = node.backward_kernel(gradient.array) if reused is None else node.backward_kernel(reused, reused)
     else:
+        reused = None
         if observer is not None:
             observer.before_backward(node, gradient.array)
         returned = _apply_rule(node, gradient, wanted, create_graph)
@@ -194,8 +196,8 @@ def _differentiate(
         dtype = node.input_dtypes[i]
         if array.dtype is not dtype and array.dtype != dtype:
             tensor = tensor.to(dtype)
-        is_new = array.size >= WORTH_KEEPING and value is tensor.array and not create_graph
-        if is_new:
+        is_new = reused is not None and array is reused
+        if not is_new and array.size >= WORTH_KEEPING and value is tensor.array and not create_graph:
             del value, array, tensor
             is_new = unshared(gradients, i)
             tensor = Tensor(gradients[i])

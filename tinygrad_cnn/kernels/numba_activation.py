@@ -24,8 +24,11 @@ def relu(x: Array) -> Array:
     return y
 
 
-def relu_backward(gy: Array, y: Array) -> Array:
+def relu_backward(gy: Array, y: Array, out: Array | None = None) -> Array:
     """Compute gx = gy where relu's output is not 0, and 0 where it is: see `numpy_activation.relu_backward`."""
+    if out is gy and gy.flags.c_contiguous:
+        share(_shut, gy.reshape(-1), y.ravel(), count=y.size, grain=grain_of(2))
+        return gy
     gx = np.empty(y.shape, gy.dtype)
     share(_relu_backward, gy.ravel(), y.ravel(), gx.reshape(-1), count=y.size, grain=grain_of(3))
     return gx
@@ -57,6 +60,13 @@ def _relu_backward(gy, y, gx, slot, start, stop):  # type: ignore[no-untyped-def
     gy, y, gx = gy[start:stop], y[start:stop], gx[start:stop]
     for i in range(len(y)):
         gx[i] = gy.dtype.type(0) if y[i] <= 0 else gy[i]
+
+
+@shared
+def _shut(g, y, slot, start, stop):  # type: ignore[no-untyped-def]
+    g, y = g[start:stop], y[start:stop]
+    for i in range(len(y)):
+        g[i] = g.dtype.type(0) if y[i] <= 0 else g[i]
 
 
 @shared

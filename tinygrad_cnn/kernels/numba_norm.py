@@ -70,15 +70,23 @@ def batch_norm(
 
 
 def batch_norm_input_grad(
-    gy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array, y: Array | None = None
+    gy: Array,
+    x: Array,
+    weight: Array | None,
+    mean: Array,
+    rstd: Array,
+    y: Array | None = None,
+    out: Array | None = None,
 ) -> tuple[Array, Array, Array]:
     """Differentiate `batch_norm` in training: see `numpy_norm.batch_norm_input_grad`."""
     if _are_rows(x):
-        return numpy_norm.batch_norm_input_grad(gy, x, weight, mean, rstd, y)
-    gx = np.empty(x.shape, x.dtype)
+        return numpy_norm.batch_norm_input_grad(gy, x, weight, mean, rstd, y, out)
+    in_place = out is gy and gy.flags.c_contiguous and gy.dtype == x.dtype
+    gx = gy if in_place else np.empty(x.shape, x.dtype)
     gweight, gbias = np.empty(x.shape[1]), np.empty(x.shape[1])
     scale = rstd if weight is None else rstd * weight
-    arrays = (_planes(gy), None if y is None else _planes(y), _planes(x), mean, rstd, scale, _planes(gx), gweight, gbias)
+    ys, gxs = None if y is None else _planes(y), None if in_place else _planes(gx)
+    arrays = (_planes(gy), ys, _planes(x), mean, rstd, scale, gxs, gweight, gbias)
     share(_batch_norm_input_grad, *arrays, count=x.shape[1], grain=_grain_of_channels(x, 5 if y is None else 7))
     return gx, gweight.astype(x.dtype), gbias.astype(x.dtype)
 
@@ -197,7 +205,12 @@ def _batch_norm_input_grad(gy, y, x, mean, rstd, scale, gx, gweight, gbias, slot
                 if y is not None and y[n, c, i] <= 0:
                     g = gy.dtype.type(0)
                 xhat = (x[n, c, i] - centre) * r
-                gx[n, c, i] = scale[c] * (g - mean_gy - xhat * mean_gy_xhat)
+                g = scale[c] * (g - mean_gy - xhat * mean_gy_xhat)
+                # The compiler has to see that both are one array: of two that overlap it takes number by number.
+                if gx is None:
+                    gy[n, c, i] = g
+                else:
+                    gx[n, c, i] = g
 
 
 @shared(fastmath={"contract"})

@@ -50,8 +50,10 @@ def relu(x: Array) -> Array:
     return np.maximum(x, 0, out=_like(x))
 
 
-def relu_backward(gy: Array, y: Array) -> Array:
+def relu_backward(gy: Array, y: Array, out: Array | None = None) -> Array:
     """Compute gx = gy where relu's output is not 0, and 0 where it is: the derivative at the kink is 0.
+
+    `out` is memory that may be used for gx, `gy` itself; NumPy would need more memory for that, not less, and leaves it.
 
     Written on the bits, (0 or all ones) & gy: `gy * (y > 0)` would make NaN of an infinite gy at a dead unit, and
     `np.where` is ten times slower on a random mask.

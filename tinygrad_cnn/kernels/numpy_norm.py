@@ -101,7 +101,13 @@ def batch_norm(
 
 
 def batch_norm_input_grad(
-    gy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array, y: Array | None = None
+    gy: Array,
+    x: Array,
+    weight: Array | None,
+    mean: Array,
+    rstd: Array,
+    y: Array | None = None,
+    out: Array | None = None,
 ) -> tuple[Array, Array, Array]:
     """Differentiate `batch_norm` where `mean` and `rstd` are those of `x` itself (training).
 
@@ -117,6 +123,8 @@ def batch_norm_input_grad(
     mean, rstd : ndarray, shape (c,)
     y : ndarray, shape (n, c, ...), optional
         The output of a `batch_norm` with `relu`: where it is 0, gy counts as 0.
+    out : ndarray, optional
+        Memory that may be used for gx: `gy` itself, where nobody needs it any more.
 
     Returns
     -------
@@ -138,10 +146,10 @@ def batch_norm_input_grad(
     count = max(1, planes.shape[0] * planes.shape[2])
     mean_gy, mean_gy_xhat = (sum_gy / count).astype(x.dtype), (sum_gy_xhat / count).astype(x.dtype)
     scale = rstd if weight is None else rstd * weight
-    gx = np.empty(x.shape, x.dtype)
-    out = _planes(gx)
+    gx = out if out is gy and gy.flags.c_contiguous and gy.dtype == x.dtype else np.empty(x.shape, x.dtype)
+    gx_planes = _planes(gx)
     for images in _blocks_of_images(planes):
-        here = out[images]
+        here = gx_planes[images]
         xhat = _xhat(planes[images], mean, rstd)
         xhat *= mean_gy_xhat[:, None]
         np.subtract(_gated(gy_planes, y_planes, images), mean_gy[:, None], out=here)

@@ -339,7 +339,13 @@ def batch_norm(
 
 
 def batch_norm_input_grad(
-    gy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array, y: Array | None = None
+    gy: Array,
+    x: Array,
+    weight: Array | None,
+    mean: Array,
+    rstd: Array,
+    y: Array | None = None,
+    out: Array | None = None,
 ) -> tuple[Array, Array, Array]:
     """Follow the three paths from x to y: directly, through the variance, and through the mean.
 
@@ -395,7 +401,7 @@ def relu(x: Array) -> Array:
     return _each(lambda x: x if x > 0 or math.isnan(x) else 0.0, x)
 
 
-def relu_backward(gy: Array, y: Array) -> Array:
+def relu_backward(gy: Array, y: Array, out: Array | None = None) -> Array:
     """Let gy through where y is not 0."""
     return _each(lambda gy, y: gy if y > 0 or math.isnan(y) else 0.0, gy, y)
 

@@ -20,6 +20,8 @@ class ReLU(Function):
         y
     """
 
+    reuses_gradient = True
+
     def forward(self, x: Array) -> Array:
         y = kernels.relu(x)
         self.save_output(y)
@@ -29,9 +31,9 @@ class ReLU(Function):
         (y,) = self.saved
         return gy.masked_fill(y <= 0, 0.0)
 
-    def backward_kernel(self, gy: Array) -> Any:
+    def backward_kernel(self, gy: Array, out: Array | None = None) -> Any:
         (y,) = self.saved_arrays
-        return kernels.relu_backward(gy, y)
+        return kernels.relu_backward(gy, y, out)
 
 
 class LeakyReLU(Function):

@@ -90,6 +90,8 @@ class BatchNorm(Function):
 
     eps: float
 
+    reuses_gradient = True
+
     def forward(self, x: Array, weight: Array | None = None, bias: Array | None = None) -> Array:
         mean, rstd = self._statistics(x, weight)
         return kernels.batch_norm(x, weight, bias, mean, rstd)
@@ -113,9 +115,9 @@ class BatchNorm(Function):
         gx = rstd * (gxhat - gxhat.mean(over, keepdim=True) - xhat * (gxhat * xhat).mean(over, keepdim=True))
         return (gx, channel_sum(gy * xhat), channel_sum(gy))[: len(self.edges)]
 
-    def backward_kernel(self, gy: Array) -> Any:
+    def backward_kernel(self, gy: Array, out: Array | None = None) -> Any:
         x, weight, mean, rstd = self.saved_arrays[:4]
-        return kernels.batch_norm_input_grad(gy, x, weight, mean, rstd)[: len(self.edges)]
+        return kernels.batch_norm_input_grad(gy, x, weight, mean, rstd, None, out)[: len(self.edges)]
 
 
 class BatchNormReLU(BatchNorm):
@@ -138,8 +140,9 @@ class BatchNormReLU(BatchNorm):
         y = self.saved[4]
         return BatchNorm.backward(self, gy.masked_fill(y <= 0, 0.0))
 
-    def backward_kernel(self, gy: Array) -> Any:
-        return kernels.batch_norm_input_grad(gy, *self.saved_arrays)[: len(self.edges)]
+    def backward_kernel(self, gy: Array, out: Array | None = None) -> Any:
+        x, weight, mean, rstd, y = self.saved_arrays
+        return kernels.batch_norm_input_grad(gy, x, weight, mean, rstd, y, out)[: len(self.edges)]
 
 
 class ChannelAffine(Function):
