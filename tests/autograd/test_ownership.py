@@ -5,7 +5,7 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.autograd.function import Function
-from tinygrad_cnn.autograd.ownership import WORTH_KEEPING, unshared
+from tinygrad_cnn.autograd.ownership import WORTH_KEEPING, reuses_gradient, unshared
 
 N = WORTH_KEEPING
 
@@ -172,7 +172,6 @@ def test_unshared(array, expected):
 class Halved(Function):
     """Passes half of the gradient on, in its own memory where it may; notes where it was."""
 
-    reuses_gradient = True
     places: list[str] = []  # noqa: RUF012 - the test looks at it
 
     def forward(self, x):
@@ -181,6 +180,7 @@ class Halved(Function):
     def backward(self, gy):
         return gy / 2
 
+    @reuses_gradient
     def backward_kernel(self, gy, out=None):
         self.places.append("new" if out is None else "same")
         return np.divide(gy, 2, out=out)
@@ -246,6 +246,65 @@ def test_a_second_pass_through_the_graph_gives_the_same(places):
     for times in (1, 2):
         y.backward(tg.ones(N, dtype=np.float64), retain_graph=True)
         np.testing.assert_array_equal(x.grad.array, np.full(N, times / 8))
+
+
+class Keeping(Halved):
+    """Keeps what it returned."""
+
+    kept: list[np.ndarray] = []  # noqa: RUF012 - the test looks at it
+
+    @reuses_gradient
+    def backward_kernel(self, gy, out=None):
+        self.kept.append(super().backward_kernel(gy, out))
+        return self.kept[-1]
+
+
+def test_what_a_rule_keeps_of_it_is_not_overwritten(places):
+    x = leaf(N)
+    y = halved(Keeping.apply(halved(x)))
+    Keeping.kept.clear()
+    y.backward(tg.ones(N, dtype=np.float64))
+    np.testing.assert_array_equal(Keeping.kept[0], np.full(N, 1 / 4))
+    np.testing.assert_array_equal(x.grad.array, np.full(N, 1 / 8))
+    assert places == ["new", "same", "new"]
+
+
+class Both(Function):
+    """a + b, whose rule gives both the memory of the gradient."""
+
+    def forward(self, a, b):
+        return a + b
+
+    @reuses_gradient
+    def backward_kernel(self, gy, out=None):
+        return gy, gy
+
+
+def test_a_rule_that_gives_it_to_two_inputs_shares_it(places):
+    a, b = leaf(N), leaf(N)
+    halved(Both.apply(halved(a), halved(b))).backward(tg.ones(N, dtype=np.float64))
+    for one in (a, b):
+        np.testing.assert_array_equal(one.grad.array, np.full(N, 1 / 4))
+    assert places == ["new", "new", "new"]
+
+
+class Quartered(Halved):
+    """Overrides the rule, and knows nothing of memory that may be used."""
+
+    def backward_kernel(self, gy):
+        return gy / 4
+
+
+def test_an_overriding_rule_promises_nothing():
+    x = leaf(N)
+    y = Quartered.apply(halved(x))
+    halved(y).backward(tg.ones(N, dtype=np.float64))
+    np.testing.assert_array_equal(x.grad.array, np.full(N, 1 / 16))
+    z = halved(x)
+    z.grad_fn.backward_kernel = lambda gy: gy / 8
+    x.grad = None
+    halved(z).backward(tg.ones(N, dtype=np.float64))
+    np.testing.assert_array_equal(x.grad.array, np.full(N, 1 / 16))
 
 
 def test_a_chain_of_rectifiers_and_batch_norms_needs_memory_for_one_gradient():

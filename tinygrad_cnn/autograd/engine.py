@@ -18,7 +18,7 @@ from ..errors import AutogradError
 from ..tensor import Tensor
 from .function import AccumulateGrad, Function, Hook
 from .mode import STATE
-from .ownership import WORTH_KEEPING, unshared
+from .ownership import WORTH_KEEPING, may_overwrite, unshared
 from .walk import reachable
 
 
@@ -166,10 +166,12 @@ def _differentiate(
     edges = node.edges
     observer = STATE.observer
     if wanted is None and observer is None and not create_graph and node.backward_kernel is not None:
-        reused = gradient.array if is_ours and node.reuses_gradient else None
-        returned = node.backward_kernel(gradient.array) if reused is None else node.backward_kernel(reused, reused)
+        given = gradient.array
+        reuses = is_ours and may_overwrite(node.backward_kernel)
+        returned = node.backward_kernel(given, given) if reuses else node.backward_kernel(given)
+        del given
     else:
-        reused = None
+        reuses = False
         if observer is not None:
             observer.before_backward(node, gradient.array)
         returned = _apply_rule(node, gradient, wanted, create_graph)
@@ -196,10 +198,12 @@ def _differentiate(
         dtype = node.input_dtypes[i]
         if array.dtype is not dtype and array.dtype != dtype:
             tensor = tensor.to(dtype)
-        is_new = reused is not None and array is reused
-        if not is_new and array.size >= WORTH_KEEPING and value is tensor.array and not create_graph:
+        is_new = array.size >= WORTH_KEEPING and value is tensor.array and not create_graph
+        if is_new:
+            # What was written over the gradient that came in is held by that one, too.
+            others = 1 if reuses and array is gradient.array else 0
             del value, array, tensor
-            is_new = unshared(gradients, i)
+            is_new = unshared(gradients, i, others)
             tensor = Tensor(gradients[i])
         result.append((edge, tensor, is_new))
     return result

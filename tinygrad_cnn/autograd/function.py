@@ -101,10 +101,6 @@ class Function:
     # `backward` on arrays, in one pass; None where an op does not define it.
     backward_kernel: Callable[..., Any] | None = None
 
-    # Whether `backward_kernel` takes a second argument, the memory of a gradient that nobody else needs (`gy` itself), and
-    # may write its result there.
-    reuses_gradient: bool = False
-
     # The line of user code that applied it, noted inside `detect_anomaly`.
     called_at: str = ""
 

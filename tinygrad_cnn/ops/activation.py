@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import kernels
 from ..autograd.function import Array, Function
+from ..autograd.ownership import reuses_gradient
 from ..errors import ArgumentError
 from ..tensor import Tensor, TensorLike
 from ._arguments import accepts_numpy_names, as_float, as_tensor, one_dim
@@ -20,8 +21,6 @@ class ReLU(Function):
         y
     """
 
-    reuses_gradient = True
-
     def forward(self, x: Array) -> Array:
         y = kernels.relu(x)
         self.save_output(y)
@@ -31,6 +30,7 @@ class ReLU(Function):
         (y,) = self.saved
         return gy.masked_fill(y <= 0, 0.0)
 
+    @reuses_gradient
     def backward_kernel(self, gy: Array, out: Array | None = None) -> Any:
         (y,) = self.saved_arrays
         return kernels.relu_backward(gy, y, out)

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import kernels
 from ..autograd.function import Array, Function
+from ..autograd.ownership import reuses_gradient
 from ..errors import ArgumentError, ShapeError
 from ..tensor import Tensor, TensorLike
 from ._arguments import as_float
@@ -90,8 +91,6 @@ class BatchNorm(Function):
 
     eps: float
 
-    reuses_gradient = True
-
     def forward(self, x: Array, weight: Array | None = None, bias: Array | None = None) -> Array:
         mean, rstd = self._statistics(x, weight)
         return kernels.batch_norm(x, weight, bias, mean, rstd)
@@ -115,6 +114,7 @@ class BatchNorm(Function):
         gx = rstd * (gxhat - gxhat.mean(over, keepdim=True) - xhat * (gxhat * xhat).mean(over, keepdim=True))
         return (gx, channel_sum(gy * xhat), channel_sum(gy))[: len(self.edges)]
 
+    @reuses_gradient
     def backward_kernel(self, gy: Array, out: Array | None = None) -> Any:
         x, weight, mean, rstd = self.saved_arrays[:4]
         return kernels.batch_norm_input_grad(gy, x, weight, mean, rstd, None, out)[: len(self.edges)]
@@ -140,6 +140,7 @@ class BatchNormReLU(BatchNorm):
         y = self.saved[4]
         return BatchNorm.backward(self, gy.masked_fill(y <= 0, 0.0))
 
+    @reuses_gradient
     def backward_kernel(self, gy: Array, out: Array | None = None) -> Any:
         x, weight, mean, rstd, y = self.saved_arrays
         return kernels.batch_norm_input_grad(gy, x, weight, mean, rstd, y, out)[: len(self.edges)]
