@@ -69,6 +69,27 @@ def test_against_the_definition(tile, geometry, seed, layout, is_by_results, is_
         assert_near(gweight, expect("conv_weight_grad", x, gy, geometry), name)
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("name", ["f2", "f4", "f5"])
+def test_weight_gradients_by_parts_of_the_channels(name, groups):
+    """Three panels of input channels and four of output ones, the last of either not full; and images in two parts."""
+    panel, size = 2 * winograd.LANES, 5 if name == "f5" else 3
+    c, o = 2 * panel + 9, 3 * panel + 2
+    geometry = ConvGeometry.of((3, c * groups, 9, 11), (o * groups, c, size, size), padding=1, groups=groups)
+    rng = np.random.default_rng(0)
+    x, gy = array(rng, geometry.x_shape, np.float32), array(rng, geometry.y_shape, np.float32)
+    algorithm = getattr(winograd, name)
+    with (
+        mock.patch.object(winograd.Winograd, "_is_by_tiles", return_value=False),
+        mock.patch.object(winograd, "_PATCHES_BYTES", 2 * algorithm._point_bytes(gy, panel)),
+        mock.patch.object(winograd, "_CHANNELS_OF_A_PART", 10),
+    ):
+        assert algorithm._parts(gy, c) == [(0, panel), (panel, panel), (2 * panel, 9)]
+        assert [count for _, count in algorithm._parts(gy, o)] == [panel, panel, panel, 2]
+        gweight = algorithm.conv_weight_grad(x, gy, geometry)
+    assert_near(gweight, expect("conv_weight_grad", x, gy, geometry), name)
+
+
 @pytest.mark.parametrize(("tile", "taps"), [(2, 3), (4, 3), (2, 5)])
 def test_the_matrices_multiply_polynomials(tile, taps):
     """For every kernel and patch along one axis: A.T ((G g) * (B.T d)) is the correlation."""

@@ -38,6 +38,7 @@ from __future__ import annotations
 
 import functools
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -87,8 +88,15 @@ _FEWEST_TILES, _MOST_TILES = 24, 256
 _BLOCKS = 8
 """In how many blocks or sums the work is cut at least, for threads to share it."""
 
-_PATCHES_BYTES = 16 << 20
-"""How large V of all tiles may be; of more, some images are taken at a time."""
+_PATCHES_BYTES = 10 << 20
+"""How large V of all tiles may be, to be read again and again from the cache that the cores share.
+
+Forward, of more some images are taken at a time. For the weight's gradient, whose sums are turned back into kernels after each
+such part, some input and some output channels are taken instead, whose sums run over all images.
+"""
+
+_CHANNELS_OF_A_PART = 64
+"""How many input, and output, channels such a part has at least: where even they are too large, images are divided, too."""
 
 _SUMS_BYTES = 12 << 20
 """How large the sums of the weight's gradient may be that are taken side by side."""
@@ -196,7 +204,7 @@ class Winograd:
                 self._correlate_by_tiles(x, gy, group, (top, left))
                 continue
             group.weight[...] = 0
-            for some in self._chunks(gy, group.channels + group.results):
+            for some in self._chunks(gy, 2 * _CHANNELS_OF_A_PART):
                 self._correlate_by_results(x[some], gy[some], group, (top, left))
         return gweight
 
@@ -313,26 +321,35 @@ class Winograd:
         )  # fmt: skip
 
     def _correlate_by_results(self, x: Array, gy: Array, group: Group, padding: tuple[int, int]) -> None:
-        """Add to the gradient of a group's kernels, some results at a time."""
-        n, channels, results = self.patch, group.channels, group.results
+        """Add to the gradient of a group's kernels: of some input and some output channels at a time."""
+        tiling = self._tiling(gy, group.channels + group.results)
+        strips = self._strips(x, gy)
+        for c, channels in self._parts(gy, group.channels):
+            patches, read = self._at_points(x, (group.inputs[0] + c, channels), padding, tiling, gy, "input")
+            for o, results in self._parts(gy, group.results):
+                outputs = group.outputs[0] + o, results
+                gradients, sent = self._at_points(gy, outputs, (0, 0), tiling, gy, "gradient")
+                made = np.empty((results, channels, self.kernel, self.kernel), x.dtype)
+                self._correlate_at_points(patches, gradients, made, (*read, *sent), tiling, strips)
+                group.weight[o : o + results, c : c + channels] += made
+
+    def _correlate_at_points(
+        self, patches: Array, gradients: Array, made: Array, steps: tuple[int, ...], tiling: _Tiling, strips: Array
+    ) -> None:
+        """Compute the gradient of the kernels between two sets of channels, from V and the transformed gradients."""
+        n, (results, channels) = self.patch, made.shape[:2]
         width = width_of_panel(results)
         panel = width * LANES
         panels = -(-results // panel)
-        tiling = self._tiling(gy, channels + results)
-        patches, read = self._at_points(x, group.inputs, padding, tiling, gy, "input")
-        gradients, sent = self._at_points(gy, group.outputs, (0, 0), tiling, gy, "gradient")
         row_step, sum_step = panel, channels * panel + _GAP
-        strips = self._strips(x, gy)
-        sums = rooms("sums", n * n * sum_step, x.dtype)
+        sums = rooms("sums", n * n * sum_step, made.dtype)
         height = height_of_tile(channels, width)
         calls = (points_to_kernels.address(DTYPE), turner_out(), self._transform("to kernel"), _multiplier(height, width))
-        made = np.empty(group.weight.shape, x.dtype)
         share(
-            correlate_by_results, patches, gradients, made, tiling.all, (*read, *sent, row_step, sum_step),
+            correlate_by_results, patches, gradients, made, tiling.all, (*steps, row_step, sum_step),
             (channels, height, width), sums, strips, n, calls,
             count=panels, grain=self._grain(tiling, channels * results, panels), slots=len(strips),
         )  # fmt: skip
-        group.weight[...] += made
 
     # Tiles ------------------------------------------------------------------------------------------------------------
 
@@ -373,6 +390,14 @@ class Winograd:
         """Cut a batch into as few parts as memory allows, of about equal size."""
         count = min(len(y), -(-self._point_bytes(y, channels) // _PATCHES_BYTES))
         return [slice(len(y) * k // count, len(y) * (k + 1) // count) for k in range(count)]
+
+    def _parts(self, y: Array, channels: int) -> list[tuple[int, int]]:
+        """Cut channels, in whole panels, into as few parts as memory allows for two of them: first, and how many, of each."""
+        panel = 2 * LANES
+        panels = -(-channels // panel)
+        count = min(panels, -(-2 * self._point_bytes(y, channels) // _PATCHES_BYTES))
+        edges = [min(channels, panel * (panels * k // count)) for k in range(count + 1)]
+        return [(start, stop - start) for start, stop in pairwise(edges)]
 
     def _grain(self, tiling: _Tiling, pairs: int, count: int) -> int:
         """How many of `count` equal parts of the product for so many pairs of channels are worth a thread."""
