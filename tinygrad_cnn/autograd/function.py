@@ -98,7 +98,8 @@ class Function:
         """Return the gradient of each input, from the gradient of the output; None where none is needed."""
         raise AutogradError(f"{self.op_name} has no backward: define backward(self, gy) on {type(self).__qualname__}")
 
-    # `backward` on arrays, in one pass; None where an op does not define it.
+    # `backward` on arrays, in one pass; None where an op does not define it. It takes gy, and where it is marked as one that
+    # may write over it (`ownership.reuses_gradient`) the memory to do so.
     backward_kernel: Callable[..., Any] | None = None
 
     # The line of user code that applied it, noted inside `detect_anomaly`.

@@ -48,7 +48,7 @@ def unshared(values: tuple[Any, ...], i: int, others: int = 0) -> bool:
         Nothing else may refer to `values[i]` on the caller's side either: no local variable.
     i : int
     others : int
-        Unless it is known, and counted here.
+        How many references of the caller's there are all the same.
 
     Examples
     --------
